@@ -1,0 +1,46 @@
+# PersonaAgent: `make demo` and `make test` do all the set-up they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check eval dev lock clean
+
+help: ## show this help
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY) ## install everything into .venv (about a minute)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo 'Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 setup'; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'Installing the locked packages into .venv ...'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: $(READY) ## the whole loop on real data, offline, without a key
+	@$(BIN)/personaagent demo
+
+test: $(READY) ## all tests
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## lint, types and import contracts
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+eval: $(READY) ## a small fixed evaluation (ten minutes)
+	@$(BIN)/python -m evals small
+
+dev: $(READY) ## LangGraph server with all graphs, for Studio and the SDK
+	@$(BIN)/langgraph dev --no-browser --n-jobs-per-worker 10
+
+lock: ## make requirements.lock anew (needs uv)
+	@printf '%s\n' "llama-cpp-python ; sys_platform == 'never'" "llm ; sys_platform == 'never'" > .overrides
+	@uv pip compile --quiet --universal --python-version 3.11 --override .overrides --no-emit-index-url \
+	  --generate-hashes --group dev --no-annotate --output-file requirements.lock pyproject.toml requirements.in
+	@rm .overrides
+
+clean: ## remove the virtual environment and caches
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .langgraph_api

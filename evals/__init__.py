@@ -1,0 +1,1 @@
+"""The evaluation: tasks, systems, metrics and reports."""

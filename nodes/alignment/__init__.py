@@ -1,0 +1,1 @@
+"""The nodes of the alignment subgraph (paper, test-time user-preference alignment)."""

@@ -1,0 +1,1 @@
+"""The core: persona, memory and alignment rules. It knows no graph."""

@@ -1,0 +1,133 @@
+"""Every failure that PersonaAgent names. Each message says what happened and what to do about it.
+
+PersonaAgentError
+├── InputError                what the caller gave cannot be used; nothing was changed
+│   ├── InvalidUserId
+│   ├── EmptyQuery
+│   ├── QueryTooLong
+│   ├── InvalidLabel
+│   ├── BadRow                one row of an imported file
+│   ├── UnknownInteraction
+│   ├── UnknownFact
+│   ├── UnknownVersion
+│   ├── UnknownTool
+│   └── InvalidPersona        a persona text that breaks a rule of its shape
+├── ConflictError             somebody else was faster; read again and decide
+│   └── PersonaConflict
+├── StoreError                the ledger or the index cannot be used now
+│   ├── LedgerUnavailable
+│   ├── IndexUnavailable
+│   ├── HomeNotWritable
+│   ├── HomeInUse
+│   └── EmbedderChanged       the index holds vectors of another embedding model
+├── ModelError                a model endpoint failed
+│   ├── ModelUnreachable
+│   ├── ModelDenied           wrong or missing key
+│   └── ModelOutputInvalid    empty, truncated or not of the asked form
+├── BudgetSpent               the user's budget for the day is used up
+└── SetupError                something is not installed or not configured
+"""
+
+
+class PersonaAgentError(Exception):
+    """Base of all named failures. ``str(error)`` is one line that a user can act on."""
+
+
+class InputError(PersonaAgentError):
+    """What the caller gave cannot be used; nothing was changed."""
+
+
+class InvalidUserId(InputError):
+    """The user id is missing, empty, too long or has control characters."""
+
+
+class EmptyQuery(InputError):
+    """There is nothing to answer."""
+
+
+class QueryTooLong(InputError):
+    """The query is longer than ``Settings.max_query_chars``."""
+
+
+class InvalidLabel(InputError):
+    """The ground truth is empty, too long, or not among the interaction's choices."""
+
+
+class BadRow(InputError):
+    """A row of an imported file cannot be read; the message names file and line."""
+
+
+class UnknownInteraction(InputError):
+    """This user has no interaction of that id."""
+
+
+class UnknownFact(InputError):
+    """This user has no fact of that id."""
+
+
+class UnknownVersion(InputError):
+    """This user's persona has no such version."""
+
+
+class UnknownTool(InputError):
+    """No tool of that name is registered."""
+
+
+class InvalidPersona(InputError):
+    """The persona text is empty, over its budget, or changes what may not be changed."""
+
+
+class ConflictError(PersonaAgentError):
+    """Somebody else was faster; read again and decide."""
+
+
+class PersonaConflict(ConflictError):
+    """The persona's current version is no longer the expected parent."""
+
+
+class StoreError(PersonaAgentError):
+    """The ledger or the index cannot be used now."""
+
+
+class LedgerUnavailable(StoreError):
+    """The database does not answer."""
+
+
+class IndexUnavailable(StoreError):
+    """The vector index does not answer."""
+
+
+class HomeNotWritable(StoreError):
+    """The data folder cannot be written."""
+
+
+class HomeInUse(StoreError):
+    """Another process has the data folder's index open."""
+
+
+class EmbedderChanged(StoreError):
+    """The index holds vectors of another embedding model; ``personaagent memory reindex`` migrates it."""
+
+
+class ModelError(PersonaAgentError):
+    """A model endpoint failed."""
+
+
+class ModelUnreachable(ModelError):
+    """The endpoint does not answer in time."""
+
+
+class ModelDenied(ModelError):
+    """The endpoint refuses the key."""
+
+
+class ModelOutputInvalid(ModelError):
+    """The model's answer is empty, truncated or not of the asked form."""
+
+
+class BudgetSpent(PersonaAgentError):
+    """The user's alignment budget for the day is used up; it waits for tomorrow."""
+
+
+class SetupError(PersonaAgentError):
+    """Something is not installed or not configured; the message has the command that mends it."""

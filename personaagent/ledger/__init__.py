@@ -1,0 +1,1 @@
+"""The truth: interactions, facts, persona versions and queues in a transactional database."""

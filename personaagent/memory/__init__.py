@@ -1,0 +1,1 @@
+"""Episodic and semantic memory: the ledger and a vector index over it."""

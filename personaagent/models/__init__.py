@@ -1,0 +1,1 @@
+"""Chat models by role and the embedder, behind an endpoint or embedded."""

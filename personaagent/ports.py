@@ -1,0 +1,227 @@
+"""The ports: what nodes, tools and front doors may ask of memory, personas and models.
+
+Every method that touches a user's data takes ``user_id`` first, without a default, and can only ever reach that
+user's data. All are coroutines; none blocks the event loop. Any of them may raise ``StoreError`` when its store
+cannot be used now. Adapters live in ``ledger``, ``memory``, ``persona`` and ``models``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personaagent.types import (
+    Fact,
+    FactOperation,
+    Interaction,
+    Persona,
+    PersonaOrigin,
+    Pin,
+    Recall,
+    Sections,
+    TruthSource,
+    UserProfile,
+)
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import BaseMessage
+
+Role = Literal["agent", "simulator", "critic", "editor", "summarizer"]
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Which of one user's interactions count; every field narrows. ``before`` is exclusive, ``since`` inclusive."""
+
+    before: datetime | None = None
+    since: datetime | None = None
+    task: str | None = None
+    thread_id: str | None = None
+    labelled: bool | None = None
+    exclude: frozenset[str] = frozenset()  # interaction ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """What the vector index keeps of one interaction: enough to find it, never the interaction itself."""
+
+    id: str  # the interaction's id, a UUID
+    user_id: str
+    vector: Vectors  # (dim,), unit length
+    text: str  # what the lexical signal is computed from
+    created_at: datetime
+    task: str | None = None
+    thread_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A found point. ``score`` is the fused score of the signals; ``dense`` the cosine similarity if known."""
+
+    id: str
+    score: float
+    dense: float | None = None
+
+
+class Embedder(Protocol):
+    """Turns text into unit vectors. ``name`` and ``dim`` identify the vector space and never change."""
+
+    name: str
+    dim: int
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit vector a text, shape (len(texts), dim), independent of the batch a text came in."""
+
+
+class VectorIndex(Protocol):
+    """An index of points that can be rebuilt from the ledger at any time. Opens lazily, closes idempotently."""
+
+    async def upsert(self, points: Sequence[Point]) -> None:
+        """Write points; an existing id is replaced. Durable when it returns, or within the engine's flush period."""
+
+    async def search(self, user_id: str, vector: Vectors, text: str, k: int, where: Where) -> list[Hit]:
+        """Best k of this user's points by dense and lexical similarity fused, best first (``labelled`` is ignored)."""
+
+    async def delete(self, user_id: str, ids: Sequence[str]) -> None:
+        """Remove these points of this user; unknown ids are passed over."""
+
+    async def delete_user(self, user_id: str) -> None:
+        """Remove every point of this user."""
+
+    async def count(self, user_id: str | None = None) -> int:
+        """Number of points, of one user or in all."""
+
+    async def close(self) -> None:
+        """Flush and release the index."""
+
+
+class EpisodicMemory(Protocol):
+    """What happened: the user's interactions (paper, episodic memory ``D^u``)."""
+
+    async def append(self, user_id: str, interaction: Interaction) -> Interaction:
+        """Store an interaction once; the same id again changes nothing. Returns it as stored.
+
+        ``created_at`` is moved on by microseconds where another interaction of the user has it already.
+        """
+
+    async def append_many(self, user_id: str, interactions: Sequence[Interaction]) -> int:
+        """Store many; returns how many were new. All of them or none."""
+
+    async def get(self, user_id: str, interaction_id: str) -> Interaction:
+        """The interaction; raises UnknownInteraction."""
+
+    async def search(self, user_id: str, query: str, k: int, where: Where = Where()) -> list[Recall]:  # noqa: B008
+        """The k memories that fit the query best, best first; near-duplicates share one place."""
+
+    async def newest(self, user_id: str, limit: int, where: Where = Where()) -> list[Interaction]:  # noqa: B008
+        """The newest ``limit`` interactions, oldest first."""
+
+    async def label(
+        self,
+        user_id: str,
+        interaction_id: str,
+        ground_truth: str,
+        source: TruthSource,
+        *,
+        confidence: float = 1.0,
+    ) -> Interaction:
+        """Set what the user really wanted. Explicit truth replaces implicit, never the reverse.
+
+        Raises UnknownInteraction, InvalidLabel.
+        """
+
+    async def rate(self, user_id: str, interaction_id: str, rating: int) -> Interaction:
+        """Set what the user thought of the response, 1 to 5; from 4 up the response becomes the ground truth."""
+
+    async def count(self, user_id: str, where: Where = Where()) -> int:  # noqa: B008
+        """How many interactions the user has."""
+
+
+class SemanticMemory(Protocol):
+    """Who the user is: facts with evidence (paper, semantic memory ``P^u``)."""
+
+    async def profile(self, user_id: str, *, before: datetime | None = None) -> UserProfile:
+        """The facts that hold now, or that held before that moment, strongest first, within the token budget."""
+
+    async def search(self, user_id: str, query: str, k: int, *, before: datetime | None = None) -> list[Fact]:
+        """The k facts that fit the query best."""
+
+    async def apply(self, user_id: str, operations: Sequence[FactOperation], *, through: datetime) -> list[Fact]:
+        """Carry out the valid ones of the operations, pass over the others, and note what was read through.
+
+        An operation is invalid when its text is empty or over 300 characters, when evidence is not this user's, or
+        when it names an unknown or inactive fact. Returns the facts that were added.
+        """
+
+    async def history(self, user_id: str) -> list[Fact]:
+        """Every fact, superseded and retired ones too, oldest first."""
+
+
+class PersonaStore(Protocol):
+    """The versions of a user's persona (paper, persona ``P``), append-only."""
+
+    async def current(self, user_id: str) -> Persona | None:
+        """The version in force, or None before the seed."""
+
+    async def get(self, user_id: str, version: int) -> Persona:
+        """That version; raises UnknownVersion."""
+
+    async def history(self, user_id: str) -> list[Persona]:
+        """All versions, oldest first."""
+
+    async def append(
+        self,
+        user_id: str,
+        sections: Sections,
+        origin: PersonaOrigin,
+        *,
+        expected_parent: int | None,
+        proposer: str | None = None,
+        reason: str = "",
+        loss_before: float | None = None,
+        loss_after: float | None = None,
+        aligned_through: datetime | None = None,
+    ) -> Persona:
+        """Append the next version if ``expected_parent`` is still current (None: there is no version yet).
+
+        Raises PersonaConflict otherwise. ``aligned_through`` None inherits the parent's.
+        """
+
+    async def rollback(self, user_id: str, version: int, *, reason: str = "") -> Persona:
+        """Append a new version that copies an old one; raises UnknownVersion."""
+
+    async def pins(self, user_id: str) -> list[Pin]:
+        """The user's own instructions, oldest first."""
+
+    async def pin(self, user_id: str, text: str) -> Pin:
+        """Add an instruction that alignment may never touch; raises InvalidPersona when empty or over 500 characters."""
+
+    async def unpin(self, user_id: str, pin_id: str) -> None:
+        """Remove one; unknown ids are passed over."""
+
+
+class Models(Protocol):
+    """Chat models by role, behind one OpenAI-compatible endpoint or the embedded default."""
+
+    embedded: bool  # the small embedded model runs: it cannot call tools or write personas, only classify
+    tool_calling: bool  # whether the agent's model is given tools
+
+    def name(self, role: Role) -> str:
+        """The model's name, for records."""
+
+    def chat(self, role: Role) -> BaseChatModel:
+        """The chat model of a role; calls are metered (``models.meter``) and raise ModelError."""
+
+    async def choose(self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]) -> str:
+        """Ask for exactly one of ``choices`` by constrained output; raises ModelOutputInvalid for anything else."""
+
+    async def structured(self, role: Role, messages: Sequence[BaseMessage], schema: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask for a JSON object of that JSON schema; raises ModelOutputInvalid when it is not of that form."""
+

@@ -1,0 +1,71 @@
+"""Process-wide settings, from the environment or a ``.env`` file. What differs by run is in ``context.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every field is set by ``PERSONAAGENT_<FIELD>`` unless it names another variable."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PERSONAAGENT_", env_file=".env", extra="ignore", populate_by_name=True, frozen=True
+    )
+
+    # where data lives
+    home: Path = Field(default_factory=lambda: user_data_path("personaagent"), description="data folder")
+    database_url: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("DATABASE_URL", "PERSONAAGENT_DATABASE_URL"),
+        description="ledger on Postgres instead of SQLite in the data folder",
+    )  # fmt: skip
+    qdrant_url: str | None = Field(
+        None, validation_alias=AliasChoices("QDRANT_URL", "PERSONAAGENT_QDRANT_URL"),
+        description="Qdrant server or cluster instead of the embedded engine",
+    )  # fmt: skip
+    qdrant_api_key: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("QDRANT_API_KEY", "PERSONAAGENT_QDRANT_API_KEY")
+    )
+    qdrant_timeout_s: float = Field(5.0, gt=0)
+
+    # models
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    model: str = Field("gpt-4o-mini", description="model of every role that names none, when an endpoint is set")
+    agent_model: str | None = None
+    simulator_model: str | None = None
+    critic_model: str | None = None
+    editor_model: str | None = None
+    summarizer_model: str | None = None
+    embedding_model: str | None = Field(None, description="embedding model of the endpoint; unset: the embedded one")
+    embedding_dim: int = Field(1536, gt=0, description="dimension of embedding_model's vectors")
+    embedded_gguf: Path | None = Field(None, description="any other GGUF file for the embedded model")
+    embedded_context: int = Field(4096, ge=1024, description="tokens of context of the embedded model")
+    tool_calling: Literal["auto", "on", "off"] = Field("auto", description="auto: on for endpoints, off embedded")
+    model_timeout_s: float = Field(120.0, gt=0)
+    model_retries: int = Field(2, ge=0)
+    max_concurrency: int = Field(8, ge=1, description="model calls of one alignment at once")
+
+    # limits of a turn
+    max_query_chars: int = Field(32_000, gt=0)
+    max_steps: int = Field(6, ge=1, description="model calls of one turn")
+    max_tool_result_chars: int = Field(4_000, gt=0)
+    tool_timeout_s: float = Field(20.0, gt=0)
+
+    # memory and persona
+    persona_token_budget: int = Field(600, gt=0)
+    profile_token_budget: int = Field(400, gt=0)
+    recency_half_life_days: float = Field(180.0, gt=0, description="0.5 weight at this age in the fused score")
+    profile_every: int = Field(10, ge=1, description="new interactions after which the profile is refreshed")
+
+    # alignment
+    align_after: int = Field(3, ge=1, description="new labels after which alignment is due")
+    align_delay_s: float = Field(2.0, ge=0, description="debounce: labels that come within it share one alignment")
+    align_daily_calls: int = Field(2_000, ge=0, description="model calls of alignment a user and day")
+    align_daily_tokens: int = Field(2_000_000, ge=0, description="tokens of alignment a user and day")
+    gate_margin: float = Field(0.01, ge=0, le=1, description="mean loss by which a candidate must win")
+    gate_confidence: float = Field(0.8, ge=0.5, lt=1, description="posterior that it is better, to be committed")

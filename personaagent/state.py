@@ -1,0 +1,84 @@
+"""The state of each graph: small, readable, and never a user's whole history."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, TypedDict
+
+from langchain_core.messages import AnyMessage
+from langgraph.graph.message import add_messages
+
+from personaagent.types import Candidate, Interaction, Persona, Recall, Simulation, TextualLoss, ToolTrace, UserProfile
+
+
+class AgentInput(TypedDict):
+    """What a client sends: the new message."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
+class AgentOutput(TypedDict):
+    """What a client gets: the conversation, the answer, and the id to send feedback for."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    answer: str
+    interaction_id: str
+    persona_version: int | None
+    degraded: list[str]
+
+
+class RespondState(TypedDict, total=False):
+    """One turn from retrieval to answer; shared by the live agent and by simulation."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    persona: Persona | None
+    pins: list[str]
+    profile: UserProfile
+    recalled: list[Recall]
+    before: datetime | None  # simulation: nothing at or after this moment is visible
+    trace: list[ToolTrace]  # the tool calls of this turn
+    steps: int  # model calls of this turn
+    answer: str  # empty until the turn is answered
+    degraded: list[str]  # what could not be used in this turn, for example "memory"
+
+
+class AgentState(RespondState, total=False):
+    """A live turn: the respond stretch, and what was written."""
+
+    interaction_id: str
+    persona_version: int | None
+
+
+class AlignmentState(TypedDict, total=False):
+    """One alignment of one user (paper, test-time user-preference alignment)."""
+
+    base: Persona | None  # the version in force when it began
+    incumbent: Candidate  # the best so far in this run
+    teach: list[Interaction]
+    judge: list[Interaction]
+    simulations: list[Simulation]  # of the incumbent on ``teach``
+    judged: list[Simulation]  # of the incumbent on ``judge``
+    losses: list[TextualLoss]
+    candidates: list[Candidate]  # of this epoch, before the gate
+    rejected: list[Candidate]  # of all epochs, with their reasons
+    epoch: int
+    calls: int
+    tokens: int
+    committed: Persona | None
+    outcome: str  # one line: what became of it and why
+
+
+class FeedbackInput(TypedDict, total=False):
+    """What the user really wanted of one interaction: a truth (correction, choice or edit) or a rating."""
+
+    interaction_id: str
+    ground_truth: str | None
+    source: str | None
+    rating: int | None
+
+
+class FeedbackState(FeedbackInput, AlignmentState, total=False):
+    """Feedback, and the alignment it may run."""
+
+    interaction: Interaction
+    due: bool  # enough new labels for an alignment

@@ -1,0 +1,231 @@
+"""The vocabulary of PersonaAgent: plain, immutable values without a framework import.
+
+Times are timezone-aware UTC datetimes. An interaction's ``created_at`` is unique within its user and orders that
+user's interactions totally, so one timestamp is a sufficient cut: everything before it is history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+TruthSource = Literal["imported", "correction", "choice", "rating", "edit", "implicit"]
+ToolOutcome = Literal["ok", "error", "refused", "timeout", "rejected"]
+PersonaOrigin = Literal["seed", "aligned", "manual", "rollback", "rebuilt", "imported"]
+FactStatus = Literal["active", "superseded", "retired"]
+
+
+class Section(StrEnum):
+    """The parts of a persona that alignment may rewrite, in the order in which they are rendered."""
+
+    WHO = "who"  # who the user is
+    ANSWERING = "answering"  # how to answer this user
+    TOOLING = "tooling"  # which tools to use for this user, and how to ask them
+    INTERESTS = "interests"  # what the user is occupied with at present
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolTrace:
+    """One tool call of a turn: what was asked, how it ended, and the beginning of what came back."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    outcome: ToolOutcome
+    brief: str = ""  # at most 300 characters of the result
+    used: bool | None = None  # whether the final answer drew on it; None: not known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interaction:
+    """One episode ``(q, r_gt, m)`` of a user (paper, episodic memory).
+
+    ``response`` is what the agent answered (None for imported history); ``ground_truth`` is what the user really
+    said, chose or wrote, never the agent's own guess. ``choices`` is the closed answer space, empty for free text.
+    """
+
+    id: str
+    user_id: str
+    query: str
+    created_at: datetime
+    thread_id: str | None = None
+    task: str | None = None
+    choices: tuple[str, ...] = ()
+    response: str | None = None
+    tools: tuple[ToolTrace, ...] = ()
+    persona_version: int | None = None
+    ground_truth: str | None = None
+    truth_source: TruthSource | None = None
+    truth_confidence: float | None = None  # 0..1; explicit truth is 1.0
+    rating: int | None = None  # 1..5, what the user thought of the response
+    labelled_at: datetime | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """A remembered interaction and how well it fits the query (higher is better, comparable within one search)."""
+
+    interaction: Interaction
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One statement about the user in semantic memory, standing on the interactions named in ``evidence``.
+
+    It held from ``valid_from`` (the newest evidence's time) until ``valid_to`` (the time of the newest evidence of
+    what superseded or retired it; None while it holds), so the profile as of any moment can be told.
+    """
+
+    id: str
+    user_id: str
+    text: str
+    evidence: tuple[str, ...]
+    confidence: float
+    valid_from: datetime
+    valid_to: datetime | None = None
+    status: FactStatus = "active"
+    superseded_by: str | None = None
+    source: str = "summarizer"  # who proposed it: summarizer | statistics | user
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserProfile:
+    """The facts that hold for a user at one moment, strongest first; ``through`` is the newest interaction read."""
+
+    user_id: str
+    facts: tuple[Fact, ...] = ()
+    through: datetime | None = None
+
+    @property
+    def text(self) -> str:
+        """The profile as lines of text, empty when nothing is known."""
+        return "\n".join(f"- {fact.text}" for fact in self.facts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactOperation:
+    """A proposed change of semantic memory. ``add`` and ``supersede`` need text and evidence, the others a fact."""
+
+    kind: Literal["add", "supersede", "retire", "keep"]
+    fact_id: str | None = None
+    text: str = ""
+    evidence: tuple[str, ...] = ()
+    confidence: float = 0.5
+    source: str = "summarizer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clause:
+    """One sentence of a persona and the ids of the interactions it stands on (empty: it came with the template)."""
+
+    text: str
+    evidence: tuple[str, ...] = ()
+
+
+Sections = Mapping[Section, tuple[Clause, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Persona:
+    """One version of a user's persona (paper, ``P``). Versions are append-only and start at 0, the seed.
+
+    ``aligned_through`` is the newest interaction that taught or judged it. Losses are means over the judging
+    interactions (0 best, 1 worst) of the parent (``loss_before``) and of this version (``loss_after``).
+    """
+
+    user_id: str
+    version: int
+    sections: Sections
+    origin: PersonaOrigin
+    created_at: datetime
+    parent: int | None = None
+    proposer: str | None = None  # gradient | histogram | user | template
+    reason: str = ""
+    loss_before: float | None = None
+    loss_after: float | None = None
+    aligned_through: datetime | None = None
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """The ids of all interactions that any clause stands on, each once, in order of appearance."""
+        return tuple(dict.fromkeys(i for clauses in self.sections.values() for c in clauses for i in c.evidence))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """An instruction that the user wrote and alignment may never touch ("always answer in French")."""
+
+    id: str
+    user_id: str
+    text: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What model calls cost: number of calls and tokens in and out."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            calls=self.calls + other.calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """What the agent would have answered to a past interaction under some persona (paper, r-hat).
+
+    ``loss`` is in 0..1 (0: the ground truth). ``error`` names why there is no answer; then ``loss`` is 1.
+    """
+
+    interaction_id: str
+    query: str
+    expected: str
+    actual: str
+    loss: float
+    tools: tuple[ToolTrace, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextualLoss:
+    """The critique of one simulation: how the persona must change for this user (paper, textual gradient)."""
+
+    interaction_id: str
+    loss: float
+    critique: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The gate's decision on a candidate, from paired losses on the judging interactions."""
+
+    accepted: bool
+    reason: str
+    wins: int = 0
+    losses: int = 0
+    ties: int = 0
+    loss_before: float | None = None
+    loss_after: float | None = None
+    confidence: float | None = None  # posterior probability that the candidate is the better one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A proposed persona text, who proposed it, and what became of it."""
+
+    proposer: str
+    sections: Sections
+    reason: str = ""
+    verdict: Verdict | None = None
