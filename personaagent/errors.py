@@ -11,6 +11,7 @@ PersonaAgentError
 │   ├── UnknownFact
 │   ├── UnknownVersion
 │   ├── UnknownTool
+│   ├── InvalidVector
 │   └── InvalidPersona        a persona text that breaks a rule of its shape
 ├── ConflictError             somebody else was faster; read again and decide
 │   └── PersonaConflict
@@ -71,6 +72,10 @@ class UnknownVersion(InputError):
 
 class UnknownTool(InputError):
     """No tool of that name is registered."""
+
+
+class InvalidVector(InputError):
+    """A vector is not finite or not of the index's dimension."""
 
 
 class InvalidPersona(InputError):

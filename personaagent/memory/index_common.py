@@ -1,0 +1,139 @@
+"""What both vector indexes share: ids, payloads, checks, lexical signal and rank fusion.
+
+Both adapters rank alike because fusion is done here: the dense and the lexical leg go to the engine in one batch, each
+under the full filter of the user, and the ranks are fused by reciprocal rank. So the cosine is known as well, which an
+engine's own fusion swallows, and no query without a filter exists.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
+
+import numpy as np
+
+from personaagent.errors import InvalidVector
+from personaagent.inputs import check_user_id
+from personaagent.ports import Hit, Point, Vectors
+
+if TYPE_CHECKING:
+    import qdrant_edge
+
+DENSE = "dense"
+LEXICAL = "lexical"
+INTERACTION = "interaction_id"  # the payload field of the interaction's own id
+RRF_K = 60  # the usual damping: one first place weighs as much as two places around 60
+MIN_DEPTH = 50  # candidates a leg; deeper ranks add less than 1/110
+
+_IDS = uuid5(NAMESPACE_URL, "personaagent:index")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def checked_vector(vector: Vectors, dim: int) -> list[float]:
+    """The vector as floats, or InvalidVector; the embedded engine itself stores NaN without a word."""
+    array = np.asarray(vector, dtype=np.float32)
+    if array.shape != (dim,):
+        raise InvalidVector(f"the vector has shape {array.shape}, the index has {dim} dimensions")
+    if not np.isfinite(array).all():
+        raise InvalidVector("the vector has numbers that are not finite: the embedding model is broken")
+    return array.tolist()  # type: ignore[no-any-return]
+
+
+def point_id(user_id: str, interaction_id: str) -> str:
+    """The engine's id of a point: the same interaction id under two users gives two points."""
+    return str(uuid5(uuid5(_IDS, user_id), interaction_id))
+
+
+def payload_of(point: Point) -> dict[str, Any]:
+    """What is kept beside the vectors: enough to filter by, nothing that the user said."""
+    payload = {
+        "user_id": check_user_id(point.user_id),
+        INTERACTION: point.id,
+        "created_at": microseconds(point.created_at),
+        "task": point.task,
+        "thread_id": point.thread_id,
+    }
+    return {key: value for key, value in payload.items() if value is not None}
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970, exact (a float keeps such integers exactly until the year 2255)."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def space_name(embedder: str, dim: int) -> str:
+    """A name for the vector space that is a valid folder and collection name and differs if the embedder does."""
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", embedder)
+    if slug != embedder:
+        slug = f"{slug[:60]}-{sha256(embedder.encode()).hexdigest()[:8]}"
+    return f"{slug}__{dim}"
+
+
+def depth(k: int) -> int:
+    """How many candidates a leg hands to fusion for k results."""
+    return max(MIN_DEPTH, 4 * k)
+
+
+def fused(legs: Sequence[Sequence[tuple[str, float]]], k: int, limit: int) -> list[Hit]:
+    """The best k by the sum of 1 / (60 + rank) over the legs; ties go to the higher cosine, then to the lower id.
+
+    A leg is (id, score), best first; the first leg is the dense one. Equal scores share a rank, and where a leg was cut
+    at ``limit``, an id missing from it shares the last rank: else the engine's order of equals would decide.
+    """
+    cosine = dict(legs[0])
+    score = dict.fromkeys((key for leg in legs for key, _ in leg), 0.0)
+    for leg in legs:
+        ranks, last = _ranks(leg)
+        for key in score:
+            if key in ranks or len(leg) >= limit:
+                score[key] += 1.0 / (RRF_K + ranks.get(key, last))
+    best = sorted(score, key=lambda key: (-score[key], -cosine.get(key, -1.0), key))[:k]
+    return [Hit(id=key, score=score[key], dense=cosine.get(key)) for key in best]
+
+
+def _ranks(leg: Sequence[tuple[str, float]]) -> tuple[dict[str, int], int]:
+    ranks: dict[str, int] = {}
+    rank, tied = 0, float("inf")
+    for place, (key, value) in enumerate(leg, start=1):
+        if value < tied - 1e-6:
+            rank, tied = place, value
+        ranks[key] = rank
+    return ranks, rank
+
+
+def owned(payload: Mapping[str, Any] | None, user_id: str) -> str | None:
+    """The interaction's id if the payload is this user's, checked again after the engine's own filter."""
+    if payload is None or payload.get("user_id") != user_id:
+        return None
+    found = payload.get(INTERACTION)
+    return found if isinstance(found, str) else None
+
+
+def document_terms(text: str) -> tuple[list[int], list[float]]:
+    """Hashed terms of a stored text with their BM25 weights, without the inverse document frequency."""
+    sparse = _bm25().embed_document(_utf8(text))
+    return list(sparse.indices), list(sparse.values)
+
+
+def query_terms(text: str) -> tuple[list[int], list[float]]:
+    """Hashed terms of a query, weight 1 each; empty for a text of nothing but stop words."""
+    sparse = _bm25().embed_query(_utf8(text))
+    return list(sparse.indices), list(sparse.values)
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+@cache
+def _bm25() -> qdrant_edge.Bm25:
+    """English stems and stop words, word boundaries of any script; the engine's own code, hashes stable by design."""
+    import qdrant_edge
+
+    config = qdrant_edge.Bm25Config(tokenizer=qdrant_edge.TokenizerType.Multilingual, ascii_folding=True, avg_len=64)
+    return qdrant_edge.Bm25(config)
