@@ -24,6 +24,7 @@ PersonaAgentError
 ├── ModelError                a model endpoint failed
 │   ├── ModelUnreachable
 │   ├── ModelDenied           wrong or missing key
+│   ├── ModelRefused          the request itself: too long, or of a form that the endpoint does not know
 │   └── ModelOutputInvalid    empty, truncated or not of the asked form
 ├── BudgetSpent               the user's budget for the day is used up
 └── SetupError                something is not installed or not configured
@@ -124,6 +125,10 @@ class ModelUnreachable(ModelError):
 
 class ModelDenied(ModelError):
     """The endpoint refuses the key."""
+
+
+class ModelRefused(ModelError):
+    """The endpoint refuses the request itself: too long, or of a form that it does not know."""
 
 
 class ModelOutputInvalid(ModelError):

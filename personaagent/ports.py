@@ -216,8 +216,11 @@ class Models(Protocol):
     def name(self, role: Role) -> str:
         """The model's name, for records."""
 
-    def chat(self, role: Role) -> BaseChatModel:
-        """The chat model of a role; calls are metered (``models.meter``) and raise ModelError."""
+    async def chat(self, role: Role) -> BaseChatModel:
+        """The chat model of a role; calls are metered (``models.meter``) and raise ModelError.
+
+        Opening it may raise SetupError. It belongs to the running event loop; ask again rather than keep it.
+        """
 
     async def choose(self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]) -> str:
         """Ask for exactly one of ``choices`` by constrained output; raises ModelOutputInvalid for anything else."""
