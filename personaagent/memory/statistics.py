@@ -1,0 +1,158 @@
+"""What a user's labelled history says by counting: no model, nothing but labels that the user gave.
+
+Each statement has a form of its own (``is_statistic``), so that a newer one replaces the older and nothing else.
+Counts are weighted by recency, halving every ``half_life`` interactions of the task, so they follow a taste that turns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+
+from personaagent.persona.answers import number
+from personaagent.persona.rules import broken_rule
+from personaagent.text import one_line
+from personaagent.types import Clause, Fact, FactOperation, Interaction
+
+HALF_LIFE = 15.0
+MIN_ROWS = 2  # labelled interactions of a task below which nothing is said
+MAX_TASKS = 4  # the most recently used ones
+MAX_LABELS = 5
+MAX_LABEL_CHARS = 40
+EVIDENCE = 8  # newest interactions named per statement
+
+_OWN = re.compile(r'^(?:Answers in|Scores in|Length of answers in|Signs of|Example of) "')
+_SUBJECT = re.compile(r'^(?:Answers|Scores|Length of answers) in "([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One labelled interaction of a task and how much it counts (1 for a newest, explicit one)."""
+
+    interaction: Interaction
+    label: str
+    weight: float
+
+
+def is_statistic(text: str) -> bool:
+    """Whether a clause or a fact has the form of those that are written here and by the histogram proposer."""
+    return bool(_OWN.match(text))
+
+
+def by_task(history: Sequence[Interaction], half_life: float = HALF_LIFE) -> dict[str, list[Row]]:
+    """The rows of each task, oldest first; the most recently used tasks, without rows whose label cannot be shown.
+
+    ``history`` comes oldest first. The task's name is made safe to show; interactions without one share "general".
+    """
+    tasks: dict[str, list[Interaction]] = {}
+    for interaction in reversed(history):
+        if _countable(interaction):
+            tasks.setdefault(_shown(interaction.task or "general", 60), []).append(interaction)
+    newest = [task for task in tasks if broken_rule(task) is None][:MAX_TASKS]
+    return {
+        task: [
+            Row(i, _shown(i.ground_truth or "", MAX_LABEL_CHARS), 0.5 ** (age / half_life) * _belief(i))
+            for age, i in enumerate(tasks[task])
+        ][::-1]
+        for task in newest
+    }
+
+
+def label_weights(rows: Sequence[Row]) -> Counter[str]:
+    """The weight of each label."""
+    weights: Counter[str] = Counter()
+    for row in rows:
+        weights[row.label] += row.weight  # type: ignore[assignment]  # Counter is typed for int, and adds floats
+    return weights
+
+
+def is_closed(rows: Sequence[Row]) -> bool:
+    """Whether the answers are labels: from a list of choices, or short and repeated."""
+    if all(row.interaction.choices for row in rows):
+        return True
+    labels = {row.label for row in rows}
+    return len(labels) <= len(rows) / 2 and all(
+        len(row.interaction.ground_truth or "") <= MAX_LABEL_CHARS for row in rows
+    )
+
+
+def describe(history: Sequence[Interaction], half_life: float = HALF_LIFE) -> list[Clause]:
+    """One statement a task: the usual labels, the usual scores, or how long the user's own texts are."""
+    return [_habit(task, rows) for task, rows in by_task(history, half_life).items() if len(rows) >= MIN_ROWS]
+
+
+def statistic_facts(history: Sequence[Interaction], active: Sequence[Fact]) -> list[FactOperation]:
+    """The operations that bring the statistical facts up to date; those of tasks not in ``history`` are left alone."""
+    known = {match[1]: fact for fact in active if (match := _SUBJECT.match(fact.text)) and fact.source == "statistics"}
+    operations = []
+    for clause in describe(history):
+        match = _SUBJECT.match(clause.text)
+        fact = known.get(match[1]) if match else None
+        if fact is not None and fact.text == clause.text:
+            continue
+        operations.append(
+            FactOperation(
+                kind="supersede" if fact else "add",
+                fact_id=fact.id if fact else None,
+                text=clause.text,
+                evidence=clause.evidence,
+                confidence=round(len(clause.evidence) / (len(clause.evidence) + 2), 2),
+                source="statistics",
+            )
+        )
+    return operations
+
+
+def _habit(task: str, rows: Sequence[Row]) -> Clause:
+    scores = [number(row.label) for row in rows]
+    if all(score is not None for score in scores):
+        return _scores(task, rows, [score for score in scores if score is not None])
+    if is_closed(rows):
+        return _labels(task, rows)
+    words = sorted(len((row.interaction.ground_truth or "").split()) for row in rows)
+    low, middle, high = quantiles(words, n=4, method="inclusive")
+    text = f'Length of answers in "{task}": {low:.0f} to {high:.0f} words, typically {middle:.0f}.'
+    return Clause(text=text, evidence=_newest(rows))
+
+
+def _labels(task: str, rows: Sequence[Row]) -> Clause:
+    weights = label_weights(rows)
+    total = sum(weights.values())
+    top = [label for label, weight in weights.most_common(MAX_LABELS) if weight / total >= 0.025]
+    # rounded to 5 %, or the statement would be another one after every label
+    shares = ", ".join(f"{label} {max(5, 5 * round(20 * weights[label] / total))} %" for label in top)
+    return Clause(
+        text=f'Answers in "{task}": {shares} (recent ones weigh most).',
+        evidence=_newest([row for row in rows if row.label in top]),
+    )
+
+
+def _scores(task: str, rows: Sequence[Row], scores: Sequence[float]) -> Clause:
+    total = sum(row.weight for row in rows)
+    mean = sum(row.weight * score for row, score in zip(rows, scores, strict=True)) / total
+    spread = (sum(r.weight * (s - mean) ** 2 for r, s in zip(rows, scores, strict=True)) / total) ** 0.5
+    usual = label_weights(rows).most_common(1)[0][0]
+    text = f'Scores in "{task}": most often {usual}, mean {mean:.1f}, spread {spread:.1f} (recent ones weigh most).'
+    return Clause(text=text, evidence=_newest(rows))
+
+
+def _newest(rows: Sequence[Row]) -> tuple[str, ...]:
+    return tuple(row.interaction.id for row in rows[-EVIDENCE:])
+
+
+def _countable(interaction: Interaction) -> bool:
+    truth = interaction.ground_truth
+    if not truth or _belief(interaction) <= 0 or (interaction.choices and truth not in interaction.choices):
+        return False
+    return broken_rule(truth[:MAX_LABEL_CHARS]) is None
+
+
+def _belief(interaction: Interaction) -> float:
+    return interaction.truth_confidence if interaction.truth_confidence is not None else 1.0
+
+
+def _shown(text: str, limit: int) -> str:
+    return one_line(text, limit).replace('"', "'")

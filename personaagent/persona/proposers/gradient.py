@@ -1,0 +1,161 @@
+"""The paper's proposer: one model call that rewrites the whole persona from all the feedback at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.messages import HumanMessage, SystemMessage
+
+from personaagent.errors import InvalidPersona, ModelError
+from personaagent.memory.statistics import describe
+from personaagent.persona.proposers import ProposalContext, Refusal
+from personaagent.persona.shape import MAX_CLAUSE_CHARS, fit, sound_clauses, validate_sections
+from personaagent.ports import Models
+from personaagent.prompts import quote, render
+from personaagent.text import one_line
+from personaagent.types import Candidate, Clause, Section, Sections
+
+MAX_CHANGE = 0.8  # of the words, in one step; a wholesale replacement is refused
+WORDS_PER_TOKEN = 0.6
+HABIT_ROWS = 50  # newest labelled interactions whose statistics the editor sees
+
+_EMPHASES = (
+    "Change what the feedback asks for most.",
+    "This time look above all at who the user is and what occupies them at present.",
+    "This time look above all at how to answer and which tools to use.",
+    "This time make the smallest change that would have prevented the mistakes.",
+)
+_CLAUSE_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "text": {"type": "string", "maxLength": MAX_CLAUSE_CHARS},
+        "evidence": {"type": "array", "items": {"type": "integer"}, "maxItems": 12},
+    },
+    "required": ["text", "evidence"],
+    "additionalProperties": False,
+}
+PERSONA_SCHEMA: dict[str, Any] = {
+    "title": "Persona",
+    "type": "object",
+    "properties": {
+        "sections": {
+            "type": "object",
+            "properties": {s.value: {"type": "array", "items": _CLAUSE_SCHEMA, "maxItems": 20} for s in Section},
+            "required": [s.value for s in Section],
+            "additionalProperties": False,
+        }
+    },
+    "required": ["sections"],
+    "additionalProperties": False,
+}
+
+
+class GradientProposer:
+    """Textual gradient descent on the persona (paper, test-time alignment), in bounded steps."""
+
+    name = "gradient"
+
+    def __init__(self, models: Models, *, max_change: float = MAX_CHANGE) -> None:
+        self._models = models
+        self._max_change = max_change
+
+    async def propose(self, context: ProposalContext) -> Candidate | Refusal:
+        """Return the rewritten persona; a Refusal says why there is none (no feedback, no model, unusable output).
+
+        Clauses that may not stand in a persona are dropped one by one, so that one poisoned label does not keep a
+        user's persona from being aligned.
+        """
+        if self._models.embedded:
+            return self._refuse("the embedded model cannot write a persona: set OPENAI_API_KEY or OPENAI_BASE_URL")
+        if not any(told.loss > 0 and told.error is None for told in context.losses):
+            return self._refuse("there is no feedback to learn from")
+        ids = _numbered(context)
+        try:
+            answer = await self._models.structured("editor", _messages(context, ids), PERSONA_SCHEMA)
+            sections = fit(sound_clauses(_parsed(answer, ids), ids), context.token_budget)
+            valid = validate_sections(
+                sections,
+                budget_tokens=context.token_budget,
+                known_ids=ids,
+                base=context.incumbent,
+                max_change=self._max_change,
+            )
+        except (ModelError, InvalidPersona) as error:
+            return self._refuse(str(error))
+        if valid == dict(context.incumbent):
+            return self._refuse("the editor returned the persona unchanged")
+        return Candidate(proposer=self.name, sections=valid, reason=f"from {len(context.losses)} critiques")
+
+    def _refuse(self, reason: str) -> Refusal:
+        return Refusal(proposer=self.name, reason=reason)
+
+
+def aggregate(context: ProposalContext) -> str:
+    """The feedback as one numbered list: worst first, said once however often it was said, mistakes counted."""
+    numbers = {interaction.id: number for number, interaction in enumerate(context.teach, start=1)}
+    missed = {s.interaction_id: s for s in context.simulations if s.loss > 0 and s.error is None}
+    implicit = {i.id for i in context.teach if i.truth_source == "implicit"}
+    said: dict[str, list[str]] = {}
+    for told in sorted(context.losses, key=lambda told: -told.loss):
+        if told.error is None and told.critique:
+            said.setdefault(told.critique, []).append(told.interaction_id)
+    lines = []
+    for critique, examples in said.items():
+        shown = ", ".join(str(numbers[i]) for i in examples if i in numbers)
+        doubt = " (inferred, not said by the user)" if implicit.issuperset(examples) else ""
+        pairs = [f"answered {one_line(missed[i].actual, 60)!r}, wanted {one_line(missed[i].expected, 60)!r}"
+                 for i in examples if i in missed]  # fmt: skip
+        lines.append(f"examples {shown}{doubt}: {'; '.join([*pairs, critique])}")
+    right = sum(1 for s in context.simulations if s.loss == 0)
+    return "\n".join([*lines, f"{right} of {len(context.simulations)} simulated answers were right."])
+
+
+def _messages(context: ProposalContext, ids: Sequence[str]) -> list[SystemMessage | HumanMessage]:
+    words = round(context.token_budget * WORDS_PER_TOKEN)
+    habits = "\n".join(clause.text for clause in describe(context.history[-HABIT_ROWS:]))
+    case = render(
+        "edit_case",
+        pins=quote("\n".join(context.pins) or "none", "the user's own instructions"),
+        habits=quote(habits or "unknown", "label habits"),
+        persona=quote(_shown(context.incumbent, ids) or "empty", "persona now"),
+        feedback=quote(aggregate(context), "feedback"),
+        emphasis=_EMPHASES[context.variant % len(_EMPHASES)],
+    )
+    return [SystemMessage(render("edit_persona", words=str(words))), HumanMessage(case)]
+
+
+def _numbered(context: ProposalContext) -> list[str]:
+    """The interaction ids that evidence may name; an id's number is its place, counted from 1."""
+    standing = [i for clauses in context.incumbent.values() for clause in clauses for i in clause.evidence]
+    return list(dict.fromkeys([*(i.id for i in context.teach), *standing]))
+
+
+def _shown(sections: Sections, ids: Sequence[str]) -> str:
+    numbers = {interaction_id: number for number, interaction_id in enumerate(ids, start=1)}
+    lines = []
+    for section, clauses in sections.items():
+        lines.append(f"## {section.value}")
+        lines += [f"- {clause.text} {[numbers[i] for i in clause.evidence]}" for clause in clauses]
+    return "\n".join(lines)
+
+
+def _parsed(answer: dict[str, Any], ids: Sequence[str]) -> Sections:
+    """The model's sections with evidence as ids; what has another form than asked is left out."""
+    given = answer.get("sections")
+    if not isinstance(given, dict):
+        return {}
+    sections: dict[Section, tuple[Clause, ...]] = {}
+    for section in Section:
+        items = given.get(section.value)
+        sections[section] = tuple(
+            Clause(text=item["text"], evidence=_evidence(item.get("evidence"), ids))
+            for item in (items if isinstance(items, list) else [])
+            if isinstance(item, dict) and isinstance(item.get("text"), str)
+        )
+    return sections
+
+
+def _evidence(given: object, ids: Sequence[str]) -> tuple[str, ...]:
+    numbers = given if isinstance(given, list) else []
+    return tuple(ids[n - 1] for n in numbers if type(n) is int and 1 <= n <= len(ids))
