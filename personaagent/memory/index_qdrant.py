@@ -33,6 +33,7 @@ class QdrantIndex:
         """Write points in batches; nothing is sent if one is invalid. An existing id is replaced."""
         vectors = [common.checked_vector(point.vector, self._dim) for point in points]
         payloads = [common.payload_of(point) for point in points]
+        await self._server.client()
         for start in range(0, len(points), POINTS_AN_UPSERT):
             part = slice(start, start + POINTS_AN_UPSERT)
             batch = [_struct(*row) for row in zip(points[part], vectors[part], payloads[part], strict=True)]
@@ -41,7 +42,7 @@ class QdrantIndex:
     async def search(self, user_id: str, vector: Vectors, text: str, k: int, where: Where) -> list[Hit]:
         """Best k of this user's points by both signals fused; the weight of a word is its rarity in these points."""
         query = common.checked_vector(vector, self._dim)
-        only = _filter(user_id, where)
+        only = await self._only(user_id, where)
         if k < 1:
             return []
         from qdrant_client import models
@@ -74,12 +75,12 @@ class QdrantIndex:
 
     async def delete_user(self, user_id: str) -> None:
         """Remove every point of this user."""
-        only = _filter(user_id)
+        only = await self._only(user_id)
         await self._server.call(lambda client: client.delete(self._name, only, wait=True))
 
     async def count(self, user_id: str | None = None) -> int:
         """Number of points, of one user or in all."""
-        only = None if user_id is None else _filter(user_id)
+        only = None if user_id is None else await self._only(user_id)
         return (await self._server.call(lambda client: client.count(self._name, only, exact=True))).count
 
     async def close(self) -> None:
@@ -89,6 +90,11 @@ class QdrantIndex:
     async def wipe(self) -> None:
         """Remove every vector, of any embedding model, and start this one's collection: the start of a reindex."""
         await self._server.wipe()
+
+    async def _only(self, user_id: str, where: Where = Where()) -> Filter:  # noqa: B008
+        check_user_id(user_id)
+        await self._server.client()  # imports what a filter is made of, in a thread
+        return _filter(user_id, where)
 
 
 def _struct(point: Point, vector: list[float], payload: dict[str, Any]) -> PointStruct:

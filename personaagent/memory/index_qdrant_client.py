@@ -38,12 +38,16 @@ class QdrantConnection:
         self._client: AsyncQdrantClient | None = None
         self._ready = False
 
+    async def client(self) -> AsyncQdrantClient:
+        """The client, without a request. Afterwards qdrant_client is imported, which takes a thread two seconds."""
+        return self._client if self._client is not None else await asyncio.to_thread(self._connect)
+
     async def call(self, request: Callable[[AsyncQdrantClient], Awaitable[T]]) -> T:
         """Send a request, to a collection that is sure to exist; retried when the server is busy or away.
 
         Every request made here can be repeated safely. Raises IndexUnavailable and, at first use, EmbedderChanged.
         """
-        client = await self._connected()
+        client = await self.client()
         if not self._ready:
             # several first calls may each do this: it can be repeated, and a lock would queue them at a dead server
             await self._ensure(client)
@@ -52,7 +56,7 @@ class QdrantConnection:
 
     async def wipe(self) -> None:
         """Drop the collections of every embedding model and make this one's anew."""
-        client = await self._connected()
+        client = await self.client()
         self._ready = False
         for name in await self._collections(client):
             await self._tried(partial(client.delete_collection, name))
@@ -64,9 +68,6 @@ class QdrantConnection:
         client, self._client, self._ready = self._client, None, False
         if client is not None:
             await client.close()
-
-    async def _connected(self) -> AsyncQdrantClient:
-        return self._client if self._client is not None else await asyncio.to_thread(self._connect)
 
     def _connect(self) -> AsyncQdrantClient:
         from qdrant_client import AsyncQdrantClient

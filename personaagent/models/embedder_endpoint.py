@@ -72,12 +72,19 @@ class EndpointEmbedder:
     def _open(self) -> Any:
         with self._opening:
             if self._client is None:
+                import openai
                 from langchain_openai import OpenAIEmbeddings
 
-                # the length check would download tiktoken's files
-                self._client = OpenAIEmbeddings(
-                    model=self._model, check_embedding_ctx_length=False, chunk_size=TEXTS_A_REQUEST, **self._options
-                )
+                try:
+                    # the length check would download tiktoken's files
+                    self._client = OpenAIEmbeddings(
+                        model=self._model, check_embedding_ctx_length=False, chunk_size=TEXTS_A_REQUEST, **self._options
+                    )
+                except openai.OpenAIError as error:
+                    raise SetupError(
+                        f"{self._where} needs a key to embed with {self._model}: set OPENAI_API_KEY "
+                        "(any text for an endpoint that checks none)"
+                    ) from error
             return self._client
 
     async def _ask(self, client: Any, texts: list[str]) -> list[list[float]]:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pytest
+from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -217,6 +218,16 @@ async def test_wiping_removes_everything_and_the_index_goes_on(index: Wipeable) 
     assert await index.count() == 0
     await index.upsert([point(3)])
     assert await found(index) == ids(3)
+
+
+async def test_no_call_blocks_the_event_loop(index: Wipeable) -> None:
+    with blockbuster_ctx():  # what the LangGraph server watches with
+        await index.upsert([point(1)])
+        assert await found(index) == ids(1)
+        await index.delete("ann", list(ids(1)))
+        await index.wipe()
+        await index.close()
+        assert await index.count() == 0
 
 
 async def test_two_users_at_once_never_see_each_other(index: Wipeable) -> None:

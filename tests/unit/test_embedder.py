@@ -195,3 +195,10 @@ async def test_an_endpoint_that_is_not_there_is_unreachable() -> None:
     call: Awaitable[Any] = embedder.embed(["x"])
     with pytest.raises(ModelUnreachable):
         await call
+
+
+async def test_an_endpoint_without_a_key_says_which_setting_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SetupError, match="OPENAI_API_KEY"):
+        await EndpointEmbedder("m", 3, base_url="http://127.0.0.1:9/v1").embed(["x"])
