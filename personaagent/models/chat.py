@@ -7,6 +7,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 from personaagent.models import constrained
 from personaagent.models.embedded import embedded_base_url, embedded_name
 from personaagent.ports import Role
@@ -92,7 +94,7 @@ class ModelsFromSettings:
                 where="the embedded model" if self.embedded else url,
                 model=model,
                 base_url=url,
-                api_key=self._key or "none",
+                api_key=SecretStr(self._key or "none"),
                 temperature=0,
                 timeout=timeout,
                 stream_chunk_timeout=timeout,

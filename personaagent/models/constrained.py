@@ -138,15 +138,15 @@ def _is_strict(schema: Any) -> bool:
 
 
 def _with(messages: Sequence[BaseMessage], note: str) -> list[BaseMessage]:
-    """The messages with a note at the end; joined to a last human message, as many templates want turns to alternate."""
+    """The messages with a note at the end, joined to a last human message: many templates want turns to alternate."""
     if messages and isinstance(messages[-1], HumanMessage):
         return [*messages[:-1], HumanMessage(f"{messages[-1].text}\n\n{note}")]
     return [*messages, HumanMessage(note)]
 
 
 def _fault(value: dict[str, Any], schema: Mapping[str, Any]) -> str:
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+    from jsonschema.exceptions import best_match  # type: ignore[import-untyped]
 
     error = best_match(Draft202012Validator(dict(schema)).iter_errors(value))
     return "" if error is None else one_line(f"{error.json_path}: {error.message}", 160)

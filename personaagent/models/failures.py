@@ -39,7 +39,9 @@ def translated(where: str, model: str) -> Iterator[None]:
 
 
 def _of_client(error: openai.OpenAIError, where: str, model: str) -> ModelError:
-    said = one_line(str(getattr(error, "message", error)), 200)
+    body = getattr(error, "body", None)
+    text = body.get("message") if isinstance(body, dict) else None
+    said = one_line(str(text or getattr(error, "message", error)), 200)
     match error:
         case openai.AuthenticationError() | openai.PermissionDeniedError():
             return ModelDenied(f"{where} refuses the key for {model} ({error.status_code}): check OPENAI_API_KEY")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from personaagent.models.tokens import count_tokens
+from personaagent.errors import ModelError
+from personaagent.models.tokens import CHARS_A_TOKEN, count_tokens
 from personaagent.ports import Role
 from personaagent.types import Usage
 
@@ -66,16 +67,21 @@ class Call:
 def counting(role: Role, messages: Sequence[BaseMessage]) -> Iterator[Call]:
     """Count one call of the role on every active meter, also when it fails or is cancelled.
 
-    Where the endpoint reports no tokens they are estimated, from what was sent and from what came back until then.
+    Where the endpoint reports no tokens they are estimated, from what was sent and from what came back until then;
+    a call that failed before anything came back has none.
     """
     meters = _active.get()
     call = Call()
     for meter in meters:
         meter.add(role, Usage(calls=1))
+    failed = False
     try:
         yield call
+    except ModelError:
+        failed = True
+        raise
     finally:
-        usage, estimated = _settled(call, messages)
+        usage, estimated = (Usage(), False) if failed and not call.text_length else _settled(call, messages)
         for meter in meters:
             meter.add(role, usage)
             meter.estimated = meter.estimated or estimated
@@ -85,4 +91,4 @@ def _settled(call: Call, messages: Sequence[BaseMessage]) -> tuple[Usage, bool]:
     if call.usage.input_tokens or call.usage.output_tokens:
         return call.usage, False
     sent = sum(count_tokens(message.text) for message in messages)
-    return Usage(input_tokens=sent, output_tokens=-(-call.text_length // 4)), True
+    return Usage(input_tokens=sent, output_tokens=-(-call.text_length // CHARS_A_TOKEN)), True
