@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+_PLAIN = re.compile(r"[\x20-\x7e\n\t]*")
 _HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Cn"})
 _JOINERS = "\u200c\u200d"  # Persian, the Indic scripts and emoji need them between two of their characters
 
@@ -14,6 +15,8 @@ def clean(text: str) -> str:
 
     Line breaks and tabs stay; so does a single joiner between two characters that are not ASCII.
     """
+    if _PLAIN.fullmatch(text):
+        return text
     kept: list[str] = []
     for index, char in enumerate(text):
         joins = char in _JOINERS and 0 < index < len(text) - 1 and _takes_joiner(text[index - 1], text[index + 1])
@@ -24,8 +27,8 @@ def clean(text: str) -> str:
 
 def one_line(text: str, limit: int) -> str:
     """The cleaned text on one line of at most ``limit`` characters, cut at a word and marked where it is cut."""
-    line = " ".join(clean(text).split())
-    if len(line) <= limit:
+    line = " ".join(clean(text[: 8 * limit]).split())
+    if len(line) <= limit and len(text) <= 8 * limit:
         return line
     head = line[: limit - 1]
     return (head.rsplit(" ", 1)[0] if " " in head[limit // 2 :] else head).rstrip() + "…"

@@ -28,7 +28,7 @@ def answer_from_text(text: str, choices: Sequence[str]) -> str | None:
     the only choice that is mentioned (not "not politics"; the longest wins where one choice is part of another).
     Case, quotes, Markdown and punctuation around an answer do not count.
     """
-    text = clean(text)[-READ_CHARS:].strip()
+    text = clean(text[-READ_CHARS:]).strip()
     known = _known(choices)
     if not text or not known:
         return None

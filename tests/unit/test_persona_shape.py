@@ -8,6 +8,7 @@ from personaagent.errors import InvalidPersona
 from personaagent.persona.edit import diff, read_edit
 from personaagent.persona.rules import broken_rule
 from personaagent.persona.shape import change, fit, from_text, sound_clauses, to_text, token_count, validate_sections
+from personaagent.text import one_line
 from personaagent.types import Clause, Section, Sections
 
 IDS = ("ab12cd34-0000-4000-8000-000000000001", "ef56ab78-0000-4000-8000-000000000002")
@@ -124,6 +125,13 @@ def test_a_clause_that_speaks_to_the_frame_is_refused(attack: str) -> None:
 )
 def test_a_clause_about_the_user_is_let_through(harmless: str) -> None:
     assert valid(harmless)[Section.WHO][0].text == harmless
+
+
+def test_a_cut_line_is_marked_and_never_longer_than_asked() -> None:
+    assert one_line("short\n text", 40) == "short text"
+    assert one_line("one two three four", 12) == "one two…"
+    assert len(one_line("x" * 10_000, 40)) == 40
+    assert one_line("a" + "\u200b" * 10_000 + "b", 40) == "a…"
 
 
 def test_sound_clauses_lose_only_what_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ from personaagent.types import Candidate, Clause, Section, Sections
 SIGNS = 6  # words a label
 LABELS = 4  # labels of a task that get signs or an example
 EXAMPLE_CHARS = 100
+MIN_ODDS = log(2)  # a sign is at least twice as common with its label as without
 
 _WORD = re.compile(r"[^\W\d_]{4,20}")
 _COMMON = frozenset(
@@ -64,6 +66,9 @@ class HistogramProposer:
 
     async def propose(self, context: ProposalContext) -> Candidate | Refusal:
         """Return the incumbent with its statistical clauses renewed, as many as the budget takes, strongest first."""
+        return await asyncio.to_thread(self._propose, context)
+
+    def _propose(self, context: ProposalContext) -> Candidate | Refusal:
         style = _STYLES[context.variant % len(_STYLES)]
         written = _sound(_clauses(context, style))
         if not written:
@@ -116,15 +121,12 @@ def _signs(task: str, label: str, rows: Sequence[Row]) -> Clause | None:
     here, there = _frequencies(inside, words), _frequencies(outside, words)
     rows_with = Counter(word for row in inside for word in words[row.interaction.id])
     size_here, size_there = sum(row.weight for row in inside), sum(row.weight for row in outside)
-    scores = {
-        word: sqrt(count)
-        * (log((here[word] + 0.5) / (size_here + 1)) - log((there.get(word, 0) + 0.5) / (size_there + 1)))
-        for word, count in rows_with.items()
-        if count >= MIN_ROWS and broken_rule(word) is None
-    }
-    telling = sorted((word for word, score in scores.items() if score > 0), key=lambda word: (-scores[word], word))[
-        :SIGNS
-    ]
+    scores: dict[str, float] = {}
+    for word, count in rows_with.items():
+        odds = log((here[word] + 0.5) / (size_here + 1)) - log((there.get(word, 0) + 0.5) / (size_there + 1))
+        if count >= MIN_ROWS and odds > MIN_ODDS and broken_rule(word) is None:
+            scores[word] = odds * sqrt(count)
+    telling = sorted(scores, key=lambda word: (-scores[word], word))[:SIGNS]
     if not telling:
         return None
     evidence = [row.interaction.id for row in inside if words[row.interaction.id] & set(telling)]
@@ -137,7 +139,7 @@ def _example(task: str, label: str, rows: Sequence[Row], missed: set[str]) -> Cl
     inside = [row.interaction for row in rows if row.label == label]
     chosen = max(enumerate(inside), key=lambda pair: (pair[1].id in missed, pair[0]))[1]
     excerpt = one_line(chosen.query, EXAMPLE_CHARS).replace('"', "'")
-    if not excerpt or broken_rule(chosen.query) is not None:
+    if not excerpt or broken_rule(chosen.query[:1_000]) is not None:
         return None
     return Clause(text=f'Example of "{label}" in "{task}": "{excerpt}"', evidence=(chosen.id,))
 
