@@ -19,7 +19,7 @@ OURS = ("OPENAI_", "LANGSMITH_", "LANGCHAIN_", "PERSONAAGENT_", "QDRANT_", "DATA
 KEPT = "PERSONAAGENT_TEST_"  # where tests find a Postgres or a Qdrant server, if there is one
 
 
-class NetworkBlocked(OSError):
+class NetworkBlockedError(OSError):
     """A test reached for the network."""
 
 
@@ -70,4 +70,4 @@ def _check(host: Any) -> None:
     except ValueError:
         loopback = False
     if not loopback:
-        raise NetworkBlocked(f"a test reached for {name}: tests use loopback only")
+        raise NetworkBlockedError(f"a test reached for {name}: tests use loopback only")

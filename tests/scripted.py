@@ -19,6 +19,7 @@ import numpy as np
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
@@ -68,7 +69,7 @@ class ScriptedModel(BaseChatModel):
     position: int = 0
 
     def __init__(self, script: Script = "ok", **kwargs: Any) -> None:
-        super().__init__(script=script, **kwargs)
+        super().__init__(**{"script": script, **kwargs})
 
     @property
     def _llm_type(self) -> str:
@@ -131,10 +132,12 @@ class ScriptedModel(BaseChatModel):
         if isinstance(self.script, str):
             return self.script
         if callable(self.script):
-            return self.script(list(messages), tools)
+            reply: Reply = self.script(list(messages), tools)
+            return reply
         assert self.position < len(self.script), f"the script of {self.role} ended after {self.position} answers"
         self.position += 1
-        return self.script[self.position - 1]
+        listed: Sequence[Reply] = self.script
+        return listed[self.position - 1]
 
 
 class ScriptedModels:
@@ -258,13 +261,7 @@ class HashEmbedder:
 
 def _chunks(message: AIMessage) -> list[ChatGenerationChunk]:
     calls = [
-        {
-            "name": call["name"],
-            "args": json.dumps(call["args"]),
-            "id": call["id"],
-            "index": at,
-            "type": "tool_call_chunk",
-        }
+        tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=at)
         for at, call in enumerate(message.tool_calls)
     ]
     words = [AIMessageChunk(content=word) for word in re.findall(r"\S+\s*|\s+", message.text)]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from personaagent.errors import SetupError
 from personaagent.models import constrained
 from personaagent.models.embedded import embedded_base_url, embedded_name
 from personaagent.ports import Role
@@ -32,6 +35,7 @@ class ModelsFromSettings:
         self._key = settings.openai_api_key.get_secret_value().strip() if settings.openai_api_key else ""
         self._url = (settings.openai_base_url or "").strip()
         self.embedded = not (self._key or self._url)
+        self._url = self._url or OPENAI
         self.tool_calling = settings.tool_calling == "on" or (settings.tool_calling == "auto" and not self.embedded)
         self._opening = threading.Lock()
         # a connection belongs to the event loop it was opened on, and a server may run several
@@ -45,14 +49,17 @@ class ModelsFromSettings:
         return named or self._settings.model
 
     def where(self) -> str:
-        """Where the models run, for messages: ``embedded`` or the endpoint's URL."""
-        return "embedded" if self.embedded else self._url or OPENAI
+        """Where the models run, for messages: the endpoint's URL without what may be a password in it."""
+        return "the embedded model" if self.embedded else re.sub(r"//[^/]*@", "//", self._url)
 
     async def chat(self, role: Role) -> BaseChatModel:
-        """The chat model of a role, for the running event loop; raises SetupError where the embedded one cannot run."""
+        """The chat model of a role, for the running event loop.
+
+        Raises SetupError where the embedded model cannot run or OPENAI_BASE_URL is not a URL.
+        """
         loop = asyncio.get_running_loop()
         if (loop, role) not in self._opened:
-            url = await embedded_base_url(self._settings) if self.embedded else self.where()
+            url = await embedded_base_url(self._settings) if self.embedded else _checked_url(self._url)
             await asyncio.to_thread(self._open, loop, role, url)
         model: BaseChatModel = self._opened[loop, role]
         return model
@@ -79,19 +86,18 @@ class ModelsFromSettings:
         import openai
 
         from personaagent.models.client import MeteredChat
-        from personaagent.models.failures import translated
 
         settings, model = self._settings, self.name(role)
         # one slot serves the embedded calls in turn, so the last of them waits for the others
         timeout = settings.model_timeout_s * (settings.max_concurrency if self.embedded else 1)
-        with self._opening, translated(url, model):
+        with self._opening:
             for key in [key for key in self._opened if key[0].is_closed()]:
                 del self._opened[key]
             if (loop, role) in self._opened:
                 return
             self._opened[loop, role] = MeteredChat(
                 role=role,
-                where="the embedded model" if self.embedded else url,
+                where=self.where(),
                 model=model,
                 base_url=url,
                 api_key=SecretStr(self._key or "none"),
@@ -103,3 +109,14 @@ class ModelsFromSettings:
                 # a proxy of the environment cannot reach into this process
                 http_async_client=openai.DefaultAsyncHttpxClient(timeout=timeout, trust_env=not self.embedded),
             )
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # unbalanced brackets, or a port beyond 65535
+        usable = False
+    if not usable:
+        raise SetupError("OPENAI_BASE_URL is not a URL: write it like http://localhost:11434/v1")
+    return url

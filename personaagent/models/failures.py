@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import httpx
 import openai
 
 from personaagent.errors import ModelDenied, ModelError, ModelOutputInvalid, ModelRefused, ModelUnreachable
@@ -21,13 +20,8 @@ def translated(where: str, model: str) -> Iterator[None]:
         raise
     except openai.OpenAIError as error:
         raise _of_client(error, where, model) from error
-    except httpx.InvalidURL as error:
-        raise ModelUnreachable(f"{where} is not a URL ({error}): check OPENAI_BASE_URL") from error
-    except (httpx.HTTPError, TimeoutError) as error:
-        # a stream that breaks off or stalls reaches here without the client library's own wrapping
-        raise ModelUnreachable(
-            f"{where} broke off while {model} answered ({type(error).__name__}): try again"
-        ) from error
+    except TimeoutError as error:  # langchain-openai's, for a stream that stalls
+        raise ModelUnreachable(_too_slow(where, model)) from error
     except UnicodeEncodeError as error:
         raise ModelDenied(f"{where} was not asked: OPENAI_API_KEY has characters that no key has") from error
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -46,9 +40,7 @@ def _of_client(error: openai.OpenAIError, where: str, model: str) -> ModelError:
         case openai.AuthenticationError() | openai.PermissionDeniedError():
             return ModelDenied(f"{where} refuses the key for {model} ({error.status_code}): check OPENAI_API_KEY")
         case openai.APITimeoutError():
-            return ModelUnreachable(
-                f"{where} did not answer in time with {model}: try again or raise PERSONAAGENT_MODEL_TIMEOUT_S"
-            )
+            return ModelUnreachable(_too_slow(where, model))
         case openai.APIConnectionError():
             return ModelUnreachable(f"{where} cannot be reached ({_root(error)}): check OPENAI_BASE_URL")
         case openai.NotFoundError():
@@ -65,6 +57,10 @@ def _of_client(error: openai.OpenAIError, where: str, model: str) -> ModelError:
             return ModelOutputInvalid(f"{where} did not return a chat completion of {model}: check OPENAI_BASE_URL")
         case _:
             return ModelError(f"{where} failed with {model} ({said})")
+
+
+def _too_slow(where: str, model: str) -> str:
+    return f"{where} did not answer in time with {model}: try again or raise PERSONAAGENT_MODEL_TIMEOUT_S"
 
 
 def _root(error: BaseException) -> str:
