@@ -45,7 +45,7 @@ def calendar_tool(path: Path) -> ToolSpec:
 
 def _events(path: Path, start: date, end: date, before: datetime | None) -> str:
     try:
-        import recurring_ical_events  # type: ignore[import-untyped]
+        import recurring_ical_events
         from icalendar import Calendar
     except ImportError as error:
         raise ToolFault("Calendars cannot be read here: pip install icalendar recurring-ical-events.") from error

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ValidationError
 
 
-class ToolFault(Exception):  # noqa: N818 (an outcome for the model, never a failure of the program)
+class ToolFault(Exception):
     """A tool could not do what was asked. Its message is shown to the model and says what to do instead.
 
     ``transient`` faults are tried again where the tool declares retries.

@@ -1,0 +1,121 @@
+"""Page reader, web search and live Wikipedia without a network: no way into the private one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tools.page import PageReader, is_public, page_tool
+from tools.spec import ToolCall, ToolFault
+from tools.web_search import web_search_tool
+from tools.wikipedia import LiveWikipedia
+
+PUBLIC = "93.184.216.34"
+HOSTS = {"site.example": [PUBLIC], "evil.example": ["10.0.0.5"], "mixed.example": [PUBLIC, "127.0.0.1"]}
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    return HOSTS.get(host, [host])
+
+
+def reader(handler: Callable[[httpx.Request], httpx.Response], **options: Any) -> PageReader:
+    return PageReader(resolve=resolve, transport=httpx.MockTransport(handler), **options)
+
+
+def never(request: httpx.Request) -> httpx.Response:
+    raise AssertionError(f"connected to {request.url}")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",  # noqa: S104
+     "::1", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::", "localhost", ""],
+)  # fmt: skip
+def test_private_addresses_are_not_public(address: str) -> None:
+    assert not is_public(address)
+
+
+def test_public_addresses_are_public() -> None:
+    assert is_public(PUBLIC) and is_public("2606:4700::1111")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1/", "http://[::1]:8080/", "http://169.254.169.254/latest", "https://evil.example/",
+     "https://mixed.example/", "file:///etc/passwd", "ftp://site.example/", "http://u:p@site.example/", "http://",
+     "http://site.example:99999/", "http://[::1"],
+)  # fmt: skip
+async def test_private_and_odd_addresses_are_refused_before_any_connection(url: str) -> None:
+    with pytest.raises(ToolFault):
+        await reader(never).read(url)
+
+
+@pytest.mark.parametrize("target", ["http://127.0.0.1/admin", "//evil.example/", "file:///etc/passwd"])
+async def test_a_redirect_into_the_private_network_is_refused(target: str) -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        assert request.url.host == PUBLIC
+        return httpx.Response(302, headers={"location": target})
+
+    with pytest.raises(ToolFault, match="public pages"):
+        await reader(handler).read("http://site.example/")
+
+
+async def test_the_connection_goes_to_the_address_that_was_checked() -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        assert (request.url.host, request.headers["host"]) == (PUBLIC, "site.example")
+        assert request.extensions["sni_hostname"] == "site.example"
+        if request.url.path == "/old":
+            return httpx.Response(301, headers={"location": "/new?x=1"})
+        assert str(request.url).endswith("/new?x=1")
+        html = "<title>T</title><nav>menu</nav><script>bad()</script><p>Hello <b>world</b></p>"
+        return httpx.Response(200, html=html)
+
+    text = await reader(handler).read("https://site.example/old")
+    assert text.splitlines()[0] == "T"
+    assert "Hello" in text and "bad()" not in text and "menu" not in text
+
+
+async def test_endless_redirects_and_huge_and_binary_pages_end() -> None:
+    with pytest.raises(ToolFault, match="redirects more"):
+        await reader(lambda r: httpx.Response(302, headers={"location": "/"})).read("http://site.example/")
+    big = reader(lambda r: httpx.Response(200, text="x" * 5_000), max_bytes=1_000)
+    assert len(await big.read("http://site.example/")) == 1_000
+    with pytest.raises(ToolFault, match="image/png"):
+        await reader(lambda r: httpx.Response(200, headers={"content-type": "image/png"})).read("http://site.example/")
+    with pytest.raises(ToolFault, match="404"):
+        await page_tool(reader(lambda r: httpx.Response(404))).run(
+            ToolCall(user_id="ann", arguments={"url": "http://site.example/"})
+        )
+
+
+async def test_web_search_lists_results_and_says_when_it_cannot() -> None:
+    async def ask(handler: Callable[[httpx.Request], httpx.Response]) -> str:
+        tool = web_search_tool("http://searx.local/", transport=httpx.MockTransport(handler))
+        return await tool.run(ToolCall(user_id="ann", arguments=tool.check({"query": "tea", "k": 1})))
+
+    def found(request: httpx.Request) -> httpx.Response:
+        assert dict(request.url.params) == {"q": "tea", "format": "json"}
+        return httpx.Response(200, json={"results": [{"title": "Tea", "url": "u", "content": None}, {"title": "B"}]})
+
+    assert (await ask(found)).startswith("- Tea (u)") and "B" not in await ask(found)
+    with pytest.raises(ToolFault, match="cannot be reached"):
+        await ask(lambda r: httpx.Response(503))
+    with pytest.raises(ToolFault, match="JSON"):
+        await ask(lambda r: httpx.Response(200, text="<html>"))
+
+
+@pytest.mark.filterwarnings("ignore")
+async def test_live_wikipedia_without_a_network_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import requests
+    import wikipedia
+
+    def offline(*args: Any, **options: Any) -> None:
+        raise requests.exceptions.ConnectionError("no route")
+
+    monkeypatch.setattr(wikipedia, "search", offline)
+    with pytest.raises(ToolFault, match="cannot be reached") as caught:
+        await LiveWikipedia()("tea")
+    assert caught.value.transient
