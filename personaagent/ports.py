@@ -117,10 +117,10 @@ class EpisodicMemory(Protocol):
     async def get(self, user_id: str, interaction_id: str) -> Interaction:
         """The interaction; raises UnknownInteraction."""
 
-    async def search(self, user_id: str, query: str, k: int, where: Where = Where()) -> list[Recall]:  # noqa: B008
+    async def search(self, user_id: str, query: str, k: int, where: Where = Where()) -> list[Recall]:
         """The k memories that fit the query best, best first; near-duplicates share one place."""
 
-    async def newest(self, user_id: str, limit: int, where: Where = Where()) -> list[Interaction]:  # noqa: B008
+    async def newest(self, user_id: str, limit: int, where: Where = Where()) -> list[Interaction]:
         """The newest ``limit`` interactions, oldest first."""
 
     async def label(
@@ -140,7 +140,7 @@ class EpisodicMemory(Protocol):
     async def rate(self, user_id: str, interaction_id: str, rating: int) -> Interaction:
         """Set what the user thought of the response, 1 to 5; from 4 up the response becomes the ground truth."""
 
-    async def count(self, user_id: str, where: Where = Where()) -> int:  # noqa: B008
+    async def count(self, user_id: str, where: Where = Where()) -> int:
         """How many interactions the user has."""
 
 
@@ -201,7 +201,7 @@ class PersonaStore(Protocol):
         """The user's own instructions, oldest first."""
 
     async def pin(self, user_id: str, text: str) -> Pin:
-        """Add an instruction that alignment may never touch; raises InvalidPersona when empty or over 500 characters."""
+        """Add an instruction that alignment may never touch; raises InvalidPersona (empty, over 500 characters)."""
 
     async def unpin(self, user_id: str, pin_id: str) -> None:
         """Remove one; unknown ids are passed over."""
@@ -225,6 +225,7 @@ class Models(Protocol):
     async def choose(self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]) -> str:
         """Ask for exactly one of ``choices`` by constrained output; raises ModelOutputInvalid for anything else."""
 
-    async def structured(self, role: Role, messages: Sequence[BaseMessage], schema: Mapping[str, Any]) -> dict[str, Any]:
+    async def structured(
+        self, role: Role, messages: Sequence[BaseMessage], schema: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Ask for a JSON object of that JSON schema; raises ModelOutputInvalid when it is not of that form."""
-

@@ -28,39 +28,43 @@ class Settings(BaseSettings):
         description="Qdrant server or cluster instead of the embedded engine",
     )  # fmt: skip
     qdrant_api_key: SecretStr | None = Field(
-        None, validation_alias=AliasChoices("QDRANT_API_KEY", "PERSONAAGENT_QDRANT_API_KEY")
-    )
-    qdrant_timeout_s: float = Field(5.0, gt=0)
+        None, validation_alias=AliasChoices("QDRANT_API_KEY", "PERSONAAGENT_QDRANT_API_KEY"),
+        description="key of that server",
+    )  # fmt: skip
+    qdrant_timeout_s: float = Field(5.0, gt=0, description="seconds that a Qdrant request may take")
 
     # models
-    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
-    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    openai_api_key: SecretStr | None = Field(
+        None, validation_alias="OPENAI_API_KEY", description="key of the endpoint; any text for a local one"
+    )
+    openai_base_url: str | None = Field(
+        None, validation_alias="OPENAI_BASE_URL", description="an OpenAI-compatible endpoint; unset: OpenAI's own"
+    )
     model: str = Field("gpt-4o-mini", description="model of every role that names none, when an endpoint is set")
-    agent_model: str | None = None
-    simulator_model: str | None = None
-    critic_model: str | None = None
-    editor_model: str | None = None
-    summarizer_model: str | None = None
+    agent_model: str | None = Field(None, description="model that answers the user")
+    simulator_model: str | None = Field(None, description="model that answers past interactions again")
+    critic_model: str | None = Field(None, description="model that writes the textual loss")
+    editor_model: str | None = Field(None, description="model that rewrites the persona")
+    summarizer_model: str | None = Field(None, description="model that makes facts of interactions")
     embedding_model: str | None = Field(None, description="embedding model of the endpoint; unset: the embedded one")
     embedding_dim: int = Field(1536, gt=0, description="dimension of embedding_model's vectors")
     embedded_gguf: Path | None = Field(None, description="any other GGUF file for the embedded model")
     embedded_context: int = Field(4096, ge=1024, description="tokens of context of the embedded model")
     tool_calling: Literal["auto", "on", "off"] = Field("auto", description="auto: on for endpoints, off embedded")
-    model_timeout_s: float = Field(120.0, gt=0)
-    model_retries: int = Field(2, ge=0)
+    model_timeout_s: float = Field(120.0, gt=0, description="seconds that a model call may take")
+    model_retries: int = Field(2, ge=0, description="retries of a failed model call")
     max_concurrency: int = Field(8, ge=1, description="model calls of one alignment at once")
 
     # limits of a turn
-    max_query_chars: int = Field(32_000, gt=0)
+    max_query_chars: int = Field(32_000, gt=0, description="longest message that is read")
     max_steps: int = Field(6, ge=1, description="model calls of one turn")
-    max_tool_result_chars: int = Field(4_000, gt=0)
-    tool_timeout_s: float = Field(20.0, gt=0)
+    max_tool_result_chars: int = Field(4_000, gt=0, description="longer tool results are cut, with a note")
+    tool_timeout_s: float = Field(20.0, gt=0, description="seconds that a tool may take when it names none")
 
     # memory and persona
-    persona_token_budget: int = Field(600, gt=0)
-    profile_token_budget: int = Field(400, gt=0)
+    persona_token_budget: int = Field(600, gt=0, description="longest persona, about 4 characters a token")
+    profile_token_budget: int = Field(400, gt=0, description="longest profile that is shown to the model")
     recency_half_life_days: float = Field(180.0, gt=0, description="0.5 weight at this age in the fused score")
-    profile_every: int = Field(10, ge=1, description="new interactions after which the profile is refreshed")
 
     # alignment
     align_after: int = Field(3, ge=1, description="new labels after which alignment is due")

@@ -36,6 +36,7 @@ class RespondState(TypedDict, total=False):
     profile: UserProfile
     recalled: list[Recall]
     before: datetime | None  # simulation: nothing at or after this moment is visible
+    recorded: list[ToolTrace]  # simulation: what side effects answered when it really happened
     trace: list[ToolTrace]  # the tool calls of this turn
     steps: int  # model calls of this turn
     answer: str  # empty until the turn is answered
@@ -47,6 +48,21 @@ class AgentState(RespondState, total=False):
 
     interaction_id: str
     persona_version: int | None
+
+
+class AlignmentInput(TypedDict, total=False):
+    """An alignment needs nothing but its context."""
+
+
+class AlignmentOutput(TypedDict, total=False):
+    """What became of an alignment, and what it cost."""
+
+    base: Persona | None
+    committed: Persona | None
+    rejected: list[Candidate]
+    outcome: str
+    calls: int
+    tokens: int
 
 
 class AlignmentState(TypedDict, total=False):
@@ -82,3 +98,10 @@ class FeedbackState(FeedbackInput, AlignmentState, total=False):
 
     interaction: Interaction
     due: bool  # enough new labels for an alignment
+
+
+class FeedbackOutput(AlignmentOutput, total=False):
+    """The labelled interaction, whether an alignment is due, and its outcome where it ran at once."""
+
+    interaction: Interaction
+    due: bool

@@ -1,0 +1,44 @@
+"""record_feedback → (alignment | END): what the user really wanted, and what follows from it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+
+from graph.alignment import build_alignment
+from graph.services import Services, default_services
+from nodes.record_feedback import record_feedback
+from personaagent.context import Context
+from personaagent.state import FeedbackInput, FeedbackOutput, FeedbackState
+
+
+def route_feedback(state: FeedbackState, runtime: Runtime[Context]) -> Literal["alignment", "__end__"]:
+    """Align at once only where the run asks for it; otherwise it is already on its way in the background."""
+    return "alignment" if state["due"] and runtime.context.align == "now" else "__end__"
+
+
+def build_feedback(services: Services) -> StateGraph[FeedbackState, Context, FeedbackInput, FeedbackOutput]:
+    """The feedback graph over these services, with the alignment graph as a node."""
+    builder = StateGraph(
+        FeedbackState, context_schema=Context, input_schema=FeedbackInput, output_schema=FeedbackOutput
+    )
+    builder.add_node(
+        "record_feedback",
+        partial(record_feedback, episodic=services.episodic, note_label=services.note_label),
+        metadata={"description": "The interaction gets its ground truth"},
+    )
+    builder.add_node(
+        "alignment",
+        build_alignment(services).compile(name="alignment"),
+        metadata={"description": "Test-time alignment of the persona"},
+    )
+    builder.add_edge(START, "record_feedback")
+    builder.add_conditional_edges("record_feedback", route_feedback, {"alignment": "alignment", "__end__": END})
+    builder.add_edge("alignment", END)
+    return builder
+
+
+graph = build_feedback(default_services()).compile(name="feedback")

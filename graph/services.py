@@ -1,0 +1,153 @@
+"""The composition root: settings in, ports out. The only place that picks adapters; building it does no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+
+from graph.toolbox import build_toolbox
+from personaagent.context import Context
+from personaagent.errors import PersonaConflict
+from personaagent.ledger.budget import Budget
+from personaagent.ledger.candidates import Candidates
+from personaagent.ledger.database import database_from
+from personaagent.ledger.facts import Facts
+from personaagent.ledger.grants import Grants
+from personaagent.ledger.interactions import Interactions
+from personaagent.ledger.jobs import Jobs
+from personaagent.ledger.meta import Meta
+from personaagent.ledger.outbox import Outbox
+from personaagent.ledger.users import Users
+from personaagent.memory.consolidate import consolidate
+from personaagent.memory.episodic import LedgerEpisodicMemory
+from personaagent.memory.indexer import Indexer
+from personaagent.memory.semantic import LedgerSemanticMemory
+from personaagent.memory.spool import Spool
+from personaagent.models.chat import ModelsFromSettings
+from personaagent.models.embedder import embedder_from
+from personaagent.persona.seed import seed_sections
+from personaagent.persona.store import LedgerPersonaStore
+from personaagent.ports import Embedder, Models, VectorIndex, Where
+from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler
+from personaagent.settings import Settings
+from personaagent.types import Candidate, Persona, UserProfile
+
+HISTORY = 400  # newest labelled interactions that statistics are made of
+READ = 200  # new interactions that one refresh of the profile reads
+
+
+class Services:
+    """Everything that the graphs and front doors need, made from settings; adapters open themselves at first use."""
+
+    def __init__(
+        self, settings: Settings | None = None, *, models: Models | None = None, embedder: Embedder | None = None
+    ) -> None:
+        self.settings = settings or Settings()
+        self.models: Models = models or ModelsFromSettings(self.settings)
+        self.embedder: Embedder = embedder or embedder_from(self.settings)
+        self.database = database_from(self.settings)
+        self.interactions = Interactions(self.database)
+        self.facts = Facts(self.database)
+        self.outbox = Outbox(self.database)
+        self.jobs = Jobs(self.database)
+        self.users = Users(self.database)
+        self.grants = Grants(self.database)
+        self.budget = Budget(self.database)
+        self.candidates = Candidates(self.database)
+        self.meta = Meta(self.database)
+        self.index = _index(self.settings, self.embedder)
+        self.indexer = Indexer(self.outbox, self.interactions, self.index, self.embedder)
+        self.episodic = LedgerEpisodicMemory(
+            self.interactions,
+            self.indexer,
+            self.index,
+            self.embedder,
+            half_life_days=self.settings.recency_half_life_days,
+            spool=Spool(self.settings.home / "spool"),
+        )
+        self.semantic = LedgerSemanticMemory(self.facts, self.embedder, token_budget=self.settings.profile_token_budget)
+        self.personas = LedgerPersonaStore(self.database)
+        self.actions = build_toolbox(self.settings, self.episodic, self.semantic, self.grants)
+
+    async def seed_persona(self, user_id: str) -> Persona:
+        """The persona in force; version 0 is made from the profile where there is none."""
+        current = await self.personas.current(user_id)
+        if current is not None:
+            return current
+        profile = await self.semantic.profile(user_id)
+        try:
+            return await self.personas.append(
+                user_id, seed_sections(profile), "seed", expected_parent=None, proposer="template"
+            )
+        except PersonaConflict:
+            return await self.seed_persona(user_id)  # another turn of this user seeded it first
+
+    async def refresh_profile(self, user_id: str) -> UserProfile:
+        """Read what is new into semantic memory (paper, ``P^u = f_s(S_t, D^u)``); returns the profile as it is then."""
+        through = await self.facts.through(user_id)
+        new = await self.interactions.page(user_id, through, READ)
+        history = await self.interactions.newest(user_id, HISTORY, Where(labelled=True))
+        if history or new:
+            operations = await consolidate(self.models, user_id, new, await self.facts.holding(user_id), history)
+            read = new[-1] if new else history[-1]
+            await self.semantic.apply(user_id, operations, through=max(read.created_at, through or read.created_at))
+        return await self.semantic.profile(user_id)
+
+    async def note_label(self, user_id: str, context: Context) -> bool:
+        """Count a new label; when enough are new, an alignment is due, and is asked for in the background if wanted."""
+        due = await self.users.add_label(user_id) >= self.settings.align_after
+        if due and context.align == "background":
+            await self._scheduler().schedule(user_id, context)
+        return due
+
+    async def remaining_budget(self, user_id: str) -> int:
+        """Model calls that alignment may still make for this user today (UTC); 0 when the tokens are spent."""
+        calls, tokens = await self.budget.spent(user_id, datetime.now(UTC).date())
+        if tokens >= self.settings.align_daily_tokens:
+            return 0
+        return max(0, self.settings.align_daily_calls - calls)
+
+    async def account(self, user_id: str, calls: int, tokens: int, rejected: Sequence[Candidate]) -> None:
+        """Book an alignment: what it cost, what it refused, and that labels are counted anew from here."""
+        await self.budget.add(user_id, datetime.now(UTC).date(), calls, tokens)
+        await self.candidates.save(user_id, rejected)
+        await self.users.aligned(user_id)
+
+    async def close(self) -> None:
+        """Flush and release what is open."""
+        await self.index.close()
+        await self.database.close()
+
+    def _scheduler(self) -> Scheduler:
+        if on_langgraph_server():
+            return ServerScheduler(self.settings.align_delay_s)
+        return QueueScheduler(self.jobs, self.settings.align_delay_s)
+
+
+@cache
+def default_services() -> Services:
+    """The services of this process, from its environment; what langgraph.json's graphs run on."""
+    return Services()
+
+
+def on_langgraph_server() -> bool:
+    """Whether this code runs inside LangGraph server, where background work is a run of the ``alignment`` graph."""
+    from langgraph.config import get_config
+
+    try:
+        configurable = get_config().get("configurable", {})
+    except RuntimeError:
+        return False
+    return "langgraph_request_id" in configurable or "graph_id" in configurable
+
+
+def _index(settings: Settings, embedder: Embedder) -> VectorIndex:
+    if settings.qdrant_url:
+        from personaagent.memory.index_qdrant import QdrantIndex
+
+        key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
+        return QdrantIndex(settings.qdrant_url, key, embedder.name, embedder.dim, settings.qdrant_timeout_s)
+    from personaagent.memory.index_edge import EdgeIndex
+
+    return EdgeIndex(settings.home / "index", embedder.name, embedder.dim)

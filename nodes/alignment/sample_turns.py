@@ -1,0 +1,53 @@
+"""Take the user's latest labelled interactions: the older ones teach, the newer ones judge."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from personaagent.context import Context
+from personaagent.inputs import user_of
+from personaagent.persona.trigger import split
+from personaagent.ports import EpisodicMemory, PersonaStore, Where
+from personaagent.state import AlignmentState
+from personaagent.types import Candidate, Persona
+
+
+async def sample_turns(
+    state: AlignmentState,  # noqa: ARG001 (a node takes its state)
+    runtime: Runtime[Context],
+    *,
+    personas: PersonaStore,
+    episodic: EpisodicMemory,
+    seed: Callable[[str], Awaitable[Persona]],
+    remaining: Callable[[str], Awaitable[int]],
+) -> dict[str, Any]:
+    """Return the base persona, ``teach`` and ``judge`` (both oldest first), and a fresh scratch.
+
+    ``judge`` is empty, and ``outcome`` says why, when there is too little to align on or the day's budget is spent.
+    """
+    context, user_id = runtime.context, user_of(runtime)
+    base = await personas.current(user_id) or await seed(user_id)
+    newest = await episodic.newest(user_id, context.align_batch + context.align_judge, Where(labelled=True))
+    teach, judge = split(newest, context.align_batch, context.align_judge)
+    outcome = "" if judge else f"no change: {len(newest)} labelled interactions, at least 2 are needed"
+    if judge and await remaining(user_id) <= 0:
+        teach, judge, outcome = [], [], "no change: today's alignment budget of this user is spent"
+    return {
+        "base": base,
+        "incumbent": Candidate(proposer="incumbent", sections=base.sections),
+        "teach": teach,
+        "judge": judge,
+        "simulations": [],
+        "judged": [],
+        "losses": [],
+        "candidates": [],
+        "rejected": [],
+        "epoch": 0,
+        "calls": 0,
+        "tokens": 0,
+        "committed": None,
+        "outcome": outcome,
+    }

@@ -1,0 +1,52 @@
+"""Start a turn: check who asks what, and take the persona in force."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from personaagent.context import Context
+from personaagent.errors import StoreError
+from personaagent.inputs import check_query, user_of
+from personaagent.ports import PersonaStore
+from personaagent.state import AgentState
+from personaagent.turn import query_of
+from personaagent.types import Persona, UserProfile
+
+
+async def load_persona(
+    state: AgentState,
+    runtime: Runtime[Context],
+    *,
+    personas: PersonaStore,
+    seed: Callable[[str], Awaitable[Persona]],
+    max_query_chars: int,
+) -> dict[str, Any]:
+    """Return the persona in force, seeded as version 0 where there is none, and an empty scratch for this turn.
+
+    Raises InvalidUserId, EmptyQuery, QueryTooLong. A store that is down degrades the turn instead of failing it.
+    """
+    user_id = user_of(runtime)
+    check_query(query_of(state["messages"]), max_query_chars)
+    fresh: dict[str, Any] = {
+        "persona": None,
+        "pins": [],
+        "profile": UserProfile(user_id=user_id),
+        "recalled": [],
+        "before": None,
+        "trace": [],
+        "steps": 0,
+        "answer": "",
+        "degraded": [],
+        "persona_version": None,
+    }
+    if not runtime.context.personalize:
+        return fresh
+    try:
+        persona = await personas.current(user_id) or await seed(user_id)
+        pins = [pin.text for pin in await personas.pins(user_id)]
+    except StoreError as error:
+        return fresh | {"degraded": [f"persona: {error}"]}
+    return fresh | {"persona": persona, "pins": pins, "persona_version": persona.version}

@@ -1,0 +1,41 @@
+"""Take in what the user really wanted: the interaction gets its ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast, get_args
+
+from langgraph.runtime import Runtime
+
+from personaagent.context import Context
+from personaagent.errors import InvalidLabel
+from personaagent.inputs import user_of
+from personaagent.ports import EpisodicMemory
+from personaagent.state import FeedbackState
+from personaagent.types import TruthSource
+
+
+async def record_feedback(
+    state: FeedbackState,
+    runtime: Runtime[Context],
+    *,
+    episodic: EpisodicMemory,
+    note_label: Callable[[str, Context], Awaitable[bool]],
+) -> dict[str, Any]:
+    """Return the labelled interaction and whether an alignment is due.
+
+    Takes a ground truth (with its source) or a rating of 1 to 5. Raises UnknownInteraction, InvalidLabel.
+    """
+    user_id, key = user_of(runtime), state.get("interaction_id", "")
+    truth, rating = state.get("ground_truth"), state.get("rating")
+    source = state.get("source") or "correction"
+    if source not in get_args(TruthSource):
+        raise InvalidLabel(f"source is {source!r}: give one of {', '.join(get_args(TruthSource))}")
+    if truth is not None:
+        interaction = await episodic.label(user_id, key, truth, cast(TruthSource, source))
+    elif rating is not None:
+        interaction = await episodic.rate(user_id, key, rating)
+    else:
+        raise InvalidLabel("feedback is empty: give ground_truth or rating")
+    due = interaction.ground_truth is not None and await note_label(user_id, runtime.context)
+    return {"interaction": interaction, "due": due}

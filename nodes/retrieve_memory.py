@@ -1,0 +1,36 @@
+"""Bring to mind what fits the query: episodes and facts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from personaagent.context import Context
+from personaagent.errors import StoreError
+from personaagent.inputs import user_of
+from personaagent.ports import EpisodicMemory, SemanticMemory, Where
+from personaagent.state import RespondState
+from personaagent.turn import query_of
+
+
+async def retrieve_memory(
+    state: RespondState, runtime: Runtime[Context], *, episodic: EpisodicMemory, semantic: SemanticMemory
+) -> dict[str, Any]:
+    """Return the top k interactions for this turn's query and the profile (paper, episodic and semantic memory).
+
+    In a simulation both are cut to before ``state["before"]``. Without memory the turn goes on and says so.
+    """
+    context = runtime.context
+    if not context.personalize:
+        return {}
+    user_id = user_of(runtime)
+    before = state.get("before")
+    # in a closed answer space only an answer that is known is evidence
+    where = Where(before=before, task=context.task, labelled=True if context.choices else None)
+    try:
+        recalled = await episodic.search(user_id, query_of(state["messages"]), context.recall_k, where)
+        profile = await semantic.profile(user_id, before=before)
+    except StoreError as error:
+        return {"degraded": [*state.get("degraded", []), f"memory: {error}"]}
+    return {"recalled": recalled, "profile": profile}

@@ -1,0 +1,63 @@
+"""When alignment runs: after enough new labels, debounced, in the background, one at a time a user.
+
+On LangGraph server it is a run of the ``alignment`` graph in the user's own lane; in a plain process it is a job in
+the durable queue, which a worker carries out, now or after a restart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+from uuid import NAMESPACE_URL, uuid5
+
+from personaagent.context import Context
+from personaagent.ledger.jobs import Jobs
+
+ALIGNMENT = "alignment"
+
+
+class Scheduler(Protocol):
+    """Brings about an alignment of a user some seconds from now; several calls within that time bring about one."""
+
+    async def schedule(self, user_id: str, context: Context) -> None:
+        """Ask for an alignment of this user."""
+
+
+class QueueScheduler:
+    """Puts the alignment into the ledger's queue."""
+
+    def __init__(self, jobs: Jobs, delay_s: float) -> None:
+        self._jobs = jobs
+        self._delay = timedelta(seconds=delay_s)
+
+    async def schedule(self, user_id: str, context: Context) -> None:
+        """Enqueue; a pending alignment of the user is put off instead of doubled."""
+        due = datetime.now(UTC) + self._delay
+        await self._jobs.enqueue(user_id, ALIGNMENT, background(user_id, context), due)
+
+
+class ServerScheduler:
+    """Creates a run of the ``alignment`` graph on the LangGraph server that this process is part of."""
+
+    def __init__(self, delay_s: float) -> None:
+        self._delay_s = delay_s
+
+    async def schedule(self, user_id: str, context: Context) -> None:
+        """Create the run in the user's lane; one that still waits there is replaced."""
+        from langgraph_sdk import get_client
+
+        await get_client().runs.create(
+            str(uuid5(NAMESPACE_URL, f"personaagent/alignment/{user_id}")),
+            ALIGNMENT,
+            input={},
+            context=background(user_id, context),
+            after_seconds=max(1, round(self._delay_s)),
+            multitask_strategy="rollback",
+            if_not_exists="create",
+        )
+
+
+def background(user_id: str, context: Context) -> dict[str, Any]:
+    """The context of a background alignment, as JSON: the run's own settings for this user, without its question."""
+    return asdict(replace(context, user_id=user_id, task=None, instructions=None, choices=None))

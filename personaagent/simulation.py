@@ -1,0 +1,91 @@
+"""Simulating past interactions: the live stretch, under another persona, without a view of what came later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from langchain_core.messages import HumanMessage
+
+from personaagent.context import Context
+from personaagent.errors import PersonaAgentError
+from personaagent.persona.loss import loss
+from personaagent.ports import PersonaStore
+from personaagent.state import RespondState
+from personaagent.types import Interaction, Persona, Sections, Simulation
+
+Respond = Callable[[RespondState, Context], Awaitable[dict[str, Any]]]
+
+
+class Simulator:
+    """Answers past interactions again; at most ``max_concurrency`` at once, whatever the number of callers."""
+
+    def __init__(self, respond: Respond, personas: PersonaStore, max_concurrency: int) -> None:
+        self._respond = respond
+        self._personas = personas
+        self._max_concurrency = max_concurrency
+        self._gates: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
+
+    async def simulate(
+        self,
+        user_id: str,
+        context: Context,
+        sections: Sections,
+        interactions: Sequence[Interaction],
+        *,
+        before: datetime,
+    ) -> list[Simulation]:
+        """One simulation an interaction, in order, each seeing only memory from before ``before``.
+
+        A turn that fails by a named error becomes a simulation with that error and the full loss.
+        """
+        persona = Persona(user_id=user_id, version=-1, sections=sections, origin="manual", created_at=datetime.now(UTC))
+        pins = [pin.text for pin in await self._personas.pins(user_id)]
+        return list(
+            await asyncio.gather(*(self._one(context, user_id, persona, pins, i, before) for i in interactions))
+        )
+
+    async def _one(
+        self, context: Context, user_id: str, persona: Persona, pins: list[str], past: Interaction, before: datetime
+    ) -> Simulation:
+        expected = past.ground_truth or ""
+        state: RespondState = {
+            "messages": [HumanMessage(past.query)],
+            "persona": persona,
+            "pins": pins,
+            "before": before,
+            "recorded": list(past.tools),
+        }
+        as_then = replace(
+            context,
+            user_id=user_id,
+            task=past.task,
+            instructions=past.metadata.get("instructions"),
+            choices=list(past.choices) or None,
+            personalize=True,
+        )
+        try:
+            async with self._gate():
+                result = await self._respond(state, as_then)
+        except PersonaAgentError as error:
+            return Simulation(
+                interaction_id=past.id, query=past.query, expected=expected, actual="", loss=1.0, error=str(error)
+            )
+        actual = result.get("answer", "")
+        return Simulation(
+            interaction_id=past.id,
+            query=past.query,
+            expected=expected,
+            actual=actual,
+            loss=loss(expected, actual, past.choices),
+            tools=tuple(result.get("trace", [])),
+        )
+
+    def _gate(self) -> asyncio.Semaphore:
+        loop = asyncio.get_running_loop()
+        for closed in [known for known in self._gates if known.is_closed()]:
+            del self._gates[closed]
+        return self._gates.setdefault(loop, asyncio.Semaphore(self._max_concurrency))

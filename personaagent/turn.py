@@ -1,0 +1,30 @@
+"""Reading one turn out of a conversation: its human message, its query text, its tool exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from langchain_core.messages import AnyMessage, HumanMessage
+
+from personaagent.errors import EmptyQuery
+
+_NAMESPACE: UUID = uuid5(NAMESPACE_URL, "personaagent/interaction")
+
+
+def turn_start(messages: Sequence[AnyMessage]) -> int:
+    """Index of this turn's human message, the newest one; raises EmptyQuery when there is none."""
+    for index in range(len(messages) - 1, -1, -1):
+        if isinstance(messages[index], HumanMessage):
+            return index
+    raise EmptyQuery("there is no user message in this turn: send one with role 'user'")
+
+
+def query_of(messages: Sequence[AnyMessage]) -> str:
+    """The text of this turn's human message."""
+    return messages[turn_start(messages)].text
+
+
+def interaction_id(user_id: str, thread_id: str | None, message_id: str) -> str:
+    """The id of a turn's interaction: the same for a retry or a replay of the same message."""
+    return str(uuid5(_NAMESPACE, f"{user_id}\x00{thread_id or ''}\x00{message_id}"))

@@ -1,0 +1,168 @@
+"""The three graphs on a real ``langgraph dev`` process, over its SDK, as Studio and a client use them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langgraph_sdk import get_client
+
+from stub_endpoint import endpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    home = tmp_path_factory.mktemp("home")
+    log = (home / "server.log").open("w")
+    with endpoint() as (base_url, _):
+        process = subprocess.Popen(
+            [
+                Path(sys.executable).with_name("langgraph"), "dev", "--no-browser", "--no-reload",
+                "--port", str(port), "--n-jobs-per-worker", "10",
+            ],  # fmt: skip
+            cwd=ROOT,
+            env=os.environ
+            | {
+                "OPENAI_BASE_URL": base_url,
+                "OPENAI_API_KEY": "none",
+                "PERSONAAGENT_HOME": str(home),
+                "LANGSMITH_TRACING": "false",
+                "PERSONAAGENT_TOOL_CALLING": "off",
+                "PERSONAAGENT_ALIGN_DELAY_S": "0.5",
+                "PERSONAAGENT_ALIGN_AFTER": "2",
+            },
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _await_ok(url, process, Path(log.name))
+            yield url
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _await_ok(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(240):
+        if process.poll() is not None:
+            break
+        try:
+            if httpx.get(f"{url}/ok").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.25)
+    pytest.fail(log.read_text()[-4000:])
+
+
+async def test_three_graphs_load_with_schemas_that_studio_can_show(server: str) -> None:
+    client = get_client(url=server)
+    graphs = {a["graph_id"]: a["assistant_id"] for a in await client.assistants.search()}
+    assert set(graphs) == {"agent", "feedback", "alignment"}
+    for assistant in graphs.values():
+        schemas = await client.assistants.get_schemas(assistant)
+        assert schemas["context_schema"]["required"] == ["user_id"]
+    drawn = await client.assistants.get_graph(graphs["feedback"], xray=True)
+    names = {node["id"] for node in drawn["nodes"]}
+    assert "alignment:simulate" in names
+    agent = await client.assistants.get_graph(graphs["agent"])
+    assert {n["id"] for n in agent["nodes"]} == {
+        "__start__", "load_persona", "retrieve_memory", "reason", "act", "write_memory", "__end__",
+    }  # fmt: skip
+
+
+async def test_a_turn_streams_and_its_feedback_labels_the_interaction(server: str) -> None:
+    client = get_client(url=server)
+    thread = (await client.threads.create())["thread_id"]
+    message = {"messages": [{"role": "user", "content": "Which film tonight?"}]}
+    tokens, final = "", {}
+    async for part in client.runs.stream(
+        thread, "agent", input=message, context={"user_id": "ann"}, stream_mode=["messages-tuple", "values"]
+    ):
+        if part.event == "messages":
+            tokens += part.data[0]["content"]
+        if part.event == "values":
+            final = part.data
+    assert "Which film tonight?" in tokens
+    assert final["answer"]
+    fed = await client.runs.wait(
+        None,
+        "feedback",
+        input={"interaction_id": final["interaction_id"], "ground_truth": "Solaris"},
+        context={"user_id": "ann"},
+    )
+    assert fed["interaction"]["ground_truth"] == "Solaris"
+
+
+async def test_a_run_without_a_user_fails_with_the_reason(server: str) -> None:
+    client = get_client(url=server)
+    with pytest.raises(Exception, match="user_id"):
+        await _wait(client, None, {"messages": [{"role": "user", "content": "hello"}]}, {"user_id": ""})
+
+
+async def test_another_users_interaction_cannot_be_labelled(server: str) -> None:
+    client = get_client(url=server)
+    turn = await _wait(client, None, {"messages": [{"role": "user", "content": "mine"}]}, {"user_id": "owner"})
+    with pytest.raises(Exception, match="UnknownInteraction"):
+        await client.runs.wait(
+            None,
+            "feedback",
+            input={"interaction_id": turn["interaction_id"], "ground_truth": "stolen"},
+            context={"user_id": "thief"},
+        )
+
+
+async def test_replaying_a_finished_turn_writes_no_second_interaction(server: str) -> None:
+    client = get_client(url=server)
+    thread = (await client.threads.create())["thread_id"]
+    turn = await _wait(client, thread, {"messages": [{"role": "user", "content": "once only"}]}, {"user_id": "replayer"})
+    history = await client.threads.get_history(thread)
+    before_reason = next(state for state in history if state["next"] == ["reason"])
+    again = await client.runs.wait(
+        thread, "agent", input=None, checkpoint=before_reason["checkpoint"], context={"user_id": "replayer"}
+    )
+    assert again["interaction_id"] == turn["interaction_id"]
+
+
+async def test_enough_labels_bring_an_alignment_in_the_background(server: str) -> None:
+    client = get_client(url=server)
+    context = {"user_id": "steady", "choices": ["jazz", "rock"], "task": "music"}
+    for n in range(4):
+        turn = await _wait(client, None, {"messages": [{"role": "user", "content": f"song {n}"}]}, context)
+        await client.runs.wait(
+            None,
+            "feedback",
+            input={"interaction_id": turn["interaction_id"], "ground_truth": "rock", "source": "choice"},
+            context=context,
+        )
+    outcome = ""
+    for _ in range(120):
+        done = [t for t in await client.threads.search(metadata={"graph_id": "alignment"}) if t["values"]]
+        outcome = done[0]["values"].get("outcome", "") if done else ""
+        if outcome:
+            break
+        time.sleep(0.25)
+    assert outcome
+
+
+async def _wait(client: Any, thread: str | None, message: dict[str, Any], context: dict[str, Any]) -> dict[str, Any]:
+    result = await client.runs.wait(thread, "agent", input=message, context=context)
+    assert isinstance(result, dict)
+    if "__error__" in result:
+        raise RuntimeError(str(result["__error__"]))
+    return result
