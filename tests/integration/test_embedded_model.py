@@ -1,0 +1,108 @@
+"""The real embedded model, through the same client as every endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+from langchain_core.messages import HumanMessage, SystemMessage
+
+from personaagent.errors import ModelRefused
+from personaagent.models.chat import ModelsFromSettings
+from personaagent.models.meter import metering
+from personaagent.settings import Settings
+
+pytestmark = pytest.mark.model
+
+LEAVING = """
+import asyncio
+from personaagent.models.chat import ModelsFromSettings
+from personaagent.settings import Settings
+
+async def main():
+    chat = await ModelsFromSettings(Settings()).chat("agent")
+    calls = [asyncio.create_task(chat.ainvoke("Tell a very long story.")) for _ in range(2)]
+    await asyncio.sleep(0.3)
+    for call in calls:
+        call.cancel()
+    print("leaving")
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def models() -> ModelsFromSettings:
+    models = ModelsFromSettings(Settings())
+    assert models.embedded
+    assert not models.tool_calling
+    return models
+
+
+async def test_it_answers_and_its_usage_is_counted(models: ModelsFromSettings) -> None:
+    chat = (await models.chat("agent")).bind(max_tokens=12)
+    with metering() as meter:
+        reply = await chat.ainvoke([SystemMessage("You are brief."), HumanMessage("What is the capital of France?")])
+    assert reply.text.strip()
+    assert meter.by_role["agent"].calls == 1
+    assert 10 < meter.by_role["agent"].input_tokens < 60
+    assert 0 < meter.by_role["agent"].output_tokens <= 12
+    assert not meter.estimated
+
+
+async def test_it_streams_in_parts_and_is_counted_once(models: ModelsFromSettings) -> None:
+    chat = (await models.chat("simulator")).bind(max_tokens=12)
+    with metering() as meter:
+        parts = [part.text async for part in chat.astream("Count from one to ten.")]
+    assert len([part for part in parts if part]) > 3
+    assert meter.by_role["simulator"].calls == 1
+    assert meter.total.output_tokens == 12
+    assert not meter.estimated
+
+
+async def test_it_answers_with_one_of_the_choices_whatever_they_are_made_of(models: ModelsFromSettings) -> None:
+    choices = ['say "no"', "back\\slash", "two\nlines", "日本語", " padded "]
+    assert await models.choose("agent", [HumanMessage("Pick one.")], choices) in choices
+
+
+async def test_a_schema_is_kept(models: ModelsFromSettings) -> None:
+    schema = {
+        "title": "Rating",
+        "type": "object",
+        "properties": {"score": {"type": "integer", "minimum": 0, "maximum": 10}},
+        "required": ["score"],
+        "additionalProperties": False,
+    }
+    reply = await models.structured("critic", [HumanMessage("Rate the weather from 0 to 10.")], schema)
+    assert 0 <= reply["score"] <= 10
+
+
+async def test_concurrent_calls_share_one_server(models: ModelsFromSettings) -> None:
+    other = ModelsFromSettings(Settings())
+    first, second = await asyncio.gather(models.chat("agent"), other.chat("critic"))
+    assert first.openai_api_base == second.openai_api_base  # type: ignore[attr-defined]
+    with metering() as meter:
+        replies = await asyncio.gather(*(chat.bind(max_tokens=6).ainvoke("Say hello.") for chat in (first, second)))
+    assert all(reply.text for reply in replies)
+    assert meter.total.calls == 2
+
+
+async def test_a_prompt_beyond_the_context_is_refused_by_name(models: ModelsFromSettings) -> None:
+    with pytest.raises(ModelRefused, match="context size"):
+        await (await models.chat("agent")).ainvoke("word " * 6000)
+
+
+def test_it_works_on_one_event_loop_after_another() -> None:
+    models = ModelsFromSettings(Settings())
+
+    async def ask() -> str:
+        return await models.choose("agent", [HumanMessage("Yes or no?")], ["yes", "no"])
+
+    assert asyncio.run(ask()) == asyncio.run(ask())
+
+
+def test_the_process_ends_quietly_while_calls_are_running() -> None:
+    done = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "leaving\n", "")
