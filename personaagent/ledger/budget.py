@@ -1,0 +1,42 @@
+"""What alignment spent, by user and day (UTC)."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from sqlalchemy import ColumnElement, delete, insert, select, update
+
+from personaagent.ledger.database import Database
+from personaagent.ledger.tables import budget
+
+
+class Budget:
+    """Calls and tokens a user and day."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def spent(self, user_id: str, day: date) -> tuple[int, int]:
+        """Calls and tokens of that day."""
+        query = select(budget.c.calls, budget.c.tokens).where(*_mine(user_id, day))
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).first()
+        return (0, 0) if row is None else (int(row[0]), int(row[1]))
+
+    async def add(self, user_id: str, day: date, calls: int, tokens: int) -> None:
+        """Book calls and tokens."""
+        more = {"calls": budget.c.calls + calls, "tokens": budget.c.tokens + tokens}
+        async with self._database.write(user_id) as connection:
+            done = await connection.execute(update(budget).where(*_mine(user_id, day)).values(more))
+            if not done.rowcount:
+                row = {"user_id": user_id, "day": day.isoformat(), "calls": calls, "tokens": tokens}
+                await connection.execute(insert(budget).values(row))
+
+    async def delete_user(self, user_id: str) -> None:
+        """Forget what was spent."""
+        async with self._database.write(user_id) as connection:
+            await connection.execute(delete(budget).where(budget.c.user_id == user_id))
+
+
+def _mine(user_id: str, day: date) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return budget.c.user_id == user_id, budget.c.day == day.isoformat()

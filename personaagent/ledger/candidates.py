@@ -1,0 +1,69 @@
+"""Candidate personas that were not committed, with the reason, for whoever debugs an alignment."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import delete, insert, select
+
+from personaagent.ledger.database import Database
+from personaagent.ledger.rows import sections_json, sections_of, to_micros
+from personaagent.ledger.tables import candidates
+from personaagent.types import Candidate, Verdict
+
+
+class Candidates:
+    """The rejected candidates of a user."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def save(self, user_id: str, rejected: Sequence[Candidate]) -> None:
+        """Keep them with their reasons."""
+        now = to_micros(datetime.now(UTC))
+        rows = [
+            {
+                "user_id": user_id,
+                "proposer": candidate.proposer,
+                "sections": sections_json(candidate.sections),
+                "reason": candidate.verdict.reason if candidate.verdict else candidate.reason,
+                "created_at": now,
+            }
+            for candidate in rejected
+        ]
+        if rows:
+            async with self._database.write(user_id) as connection:
+                await connection.execute(insert(candidates), rows)
+
+    async def newest(self, user_id: str, limit: int) -> list[Candidate]:
+        """The newest, newest first."""
+        query = select(candidates).where(candidates.c.user_id == user_id).order_by(candidates.c.seq.desc()).limit(limit)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return [
+            Candidate(
+                proposer=row["proposer"],
+                sections=sections_of(row["sections"]),
+                verdict=Verdict(accepted=False, reason=row["reason"]),
+            )
+            for row in rows
+        ]
+
+    async def drop_evidence(self, user_id: str, ids: Collection[str]) -> int:
+        """Delete those that stand on any of these interactions; returns how many."""
+        query = select(candidates.c.seq, candidates.c.sections).where(candidates.c.user_id == user_id)
+        async with self._database.write(user_id) as connection:
+            rows = (await connection.execute(query)).all()
+            gone = [
+                seq
+                for seq, sections in rows
+                if any(i in ids for clauses in sections.values() for clause in clauses for i in clause["evidence"])
+            ]
+            await connection.execute(delete(candidates).where(candidates.c.seq.in_(gone)))
+        return len(gone)
+
+    async def delete_user(self, user_id: str) -> int:
+        """Remove all of the user; returns how many there were."""
+        async with self._database.write(user_id) as connection:
+            return (await connection.execute(delete(candidates).where(candidates.c.user_id == user_id))).rowcount

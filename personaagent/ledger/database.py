@@ -1,0 +1,176 @@
+"""The database: opened and migrated at first use, never at construction.
+
+SQLite by default (WAL, one writer at a time, several processes at once); Postgres by ``DATABASE_URL``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+from sqlalchemy import event, func, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from personaagent.errors import SetupError
+from personaagent.ledger.faults import named_faults, not_writable
+from personaagent.ledger.migrate import migrate
+from personaagent.settings import Settings
+
+BUSY_SECONDS = 30
+_WRITE = "personaagent_write"
+
+
+def database_from(settings: Settings) -> Database:
+    """The ledger that the settings name: Postgres where there is a ``database_url``, else SQLite in the data folder."""
+    if settings.database_url is not None:
+        return Database(settings.database_url.get_secret_value())
+    return Database(sqlite_url(settings.home))
+
+
+def sqlite_url(home: Path) -> str:
+    """The URL of the SQLite ledger in a data folder."""
+    return f"sqlite:///{home.expanduser() / 'ledger.sqlite'}"
+
+
+@dataclass
+class _Open:
+    """What one event loop has open."""
+
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    engine: AsyncEngine | None = None
+    sqlite: WeakSet[Any] = field(default_factory=WeakSet)  # the driver's connections, each with a thread
+
+
+class Database:
+    """Connections to one ledger (``url``); every event loop that uses it gets connections of its own.
+
+    ``url`` is a SQLite file or a Postgres (``postgres://`` and ``postgresql://`` alike). ``read`` and ``write`` raise
+    LedgerUnavailable, and HomeNotWritable where the data folder is the cause.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = _with_driver(make_url(url))
+        self._open: dict[asyncio.AbstractEventLoop, _Open] = {}
+        self._migrated = False
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self.url.get_backend_name()
+
+    @property
+    def address(self) -> str:
+        """Where the ledger is, without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection whose reads see one state of the ledger."""
+        with named_faults(self.url):
+            engine = await self._engine()
+            async with engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self, key: str | None = None) -> AsyncIterator[AsyncConnection]:
+        """A transaction that commits at the end or changes nothing; those with the same key run one after another.
+
+        The key is the user whose rows are written, or the name of what is shared. So a transaction may read, decide
+        and write without another one between: SQLite has one writer anyway, Postgres takes an advisory lock.
+        """
+        with named_faults(self.url):
+            engine = await self._engine()
+            if self.dialect == "sqlite":
+                # SQLite's own waiting is by polling: waiting here is fair and wakes at once
+                async with self._here().writing, engine.execution_options(**{_WRITE: True}).begin() as connection:
+                    yield connection
+                return
+            async with engine.begin() as connection:
+                if key is not None:
+                    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+                yield connection
+
+    async def scrub(self) -> None:
+        """Make forgotten bytes leave SQLite's files too: fold the write-ahead log into the database and empty it."""
+        if self.dialect == "sqlite":
+            with named_faults(self.url):
+                engine = await self._engine()
+                async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+                    await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    async def close(self) -> None:
+        """Close the connections of this event loop; the next use opens them again."""
+        here = self._open.pop(asyncio.get_running_loop(), None)
+        if here is not None and here.engine is not None:
+            await here.engine.dispose()
+
+    def _here(self) -> _Open:
+        return self._open.setdefault(asyncio.get_running_loop(), _Open())
+
+    async def _engine(self) -> AsyncEngine:
+        here = self._here()
+        if here.engine is None:
+            async with here.opening:
+                if here.engine is None:
+                    self._abandon_closed_loops()
+                    # in a thread: it reads files, imports the driver and may wait for another process's migration
+                    here.engine = await asyncio.to_thread(self._create, here)
+        return here.engine
+
+    def _abandon_closed_loops(self) -> None:
+        for loop in [known for known in self._open if known.is_closed()]:
+            left = self._open.pop(loop)
+            for connection in left.sqlite:
+                connection.stop()  # it can no longer be awaited, but its thread can end
+            if left.engine is not None:
+                left.engine.sync_engine.dispose(close=False)
+
+    def _create(self, here: _Open) -> AsyncEngine:
+        if not self._migrated:
+            if self.dialect == "sqlite":
+                folder = Path(self.url.database or "").parent
+                try:
+                    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                except OSError as error:
+                    raise not_writable(folder) from error
+            migrate(self.url)
+            self._migrated = True
+        if self.dialect != "sqlite":
+            return create_async_engine(self.url, pool_pre_ping=True, pool_size=10)
+        engine = create_async_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, pool_size=8)
+        event.listen(engine.sync_engine, "connect", _set_up)
+        event.listen(engine.sync_engine, "connect", lambda made, _: here.sqlite.add(made.driver_connection))
+        event.listen(engine.sync_engine, "begin", _begin)
+        return engine
+
+
+def _with_driver(url: URL) -> URL:
+    """The URL with our driver, and with libpq's ``sslmode`` as that driver calls it."""
+    if url.drivername.startswith("sqlite"):
+        return url.set(drivername="sqlite+aiosqlite")
+    if not url.drivername.startswith("postgres"):
+        raise SetupError(f"DATABASE_URL names {url.drivername}: give a postgresql:// or a sqlite:// URL")
+    query = {{"sslmode": "ssl"}.get(name, name): value for name, value in url.query.items()}
+    return url.set(drivername="postgresql+asyncpg", query=query)
+
+
+def _set_up(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver's own transactions begin too late to be a lock
+    cursor = connection.cursor()
+    # secure_delete: what is forgotten is overwritten; FULL: what is acknowledged survives a power cut
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Any) -> None:
+    options = connection.get_execution_options()
+    if options.get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITE) else "BEGIN")

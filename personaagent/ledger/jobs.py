@@ -1,0 +1,126 @@
+"""The durable queue of background work: one job a user and kind, at most one at work a user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
+from sqlalchemy.engine import RowMapping
+
+from personaagent.ledger.database import Database
+from personaagent.ledger.rows import from_micros, to_micros
+from personaagent.ledger.tables import jobs
+
+MAX_ATTEMPTS = 5
+_KEY = "jobs"  # the queue is one: whoever takes from it sees all that others took
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Work for one user. ``attempts`` counts this one too; ``lease`` proves who has taken it ("": nobody)."""
+
+    user_id: str
+    kind: str
+    payload: Mapping[str, Any]
+    attempts: int
+    due_at: datetime
+    lease: str = ""
+    error: str | None = None  # why it failed last
+
+
+class Jobs:
+    """Background work in the ledger: it survives a restart, and a crash gives it back when its lease ends."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def enqueue(self, user_id: str, kind: str, payload: Mapping[str, Any], due_at: datetime) -> None:
+        """Ask for work at that time; a waiting job of the kind is put off instead, a running one runs again after.
+
+        The new payload's keys replace the waiting one's. Asked for anew, work that was given up is tried again.
+        """
+        mine = jobs.c.user_id == user_id, jobs.c.kind == kind
+        async with self._database.write(_KEY) as connection:
+            row = (await connection.execute(select(jobs).where(*mine))).mappings().first()
+            if row is None:
+                new = {"user_id": user_id, "kind": kind, "payload": dict(payload), "due_at": to_micros(due_at)}
+                await connection.execute(insert(jobs).values(again=0, attempts=0, **new))
+                return
+            values = {"payload": {**row["payload"], **payload}, "due_at": to_micros(due_at)}
+            values |= {"attempts": 0} if row["lease"] is None else {"again": 1}
+            await connection.execute(update(jobs).where(*mine).values(values))
+
+    async def lease(self, now: datetime, lease_s: float) -> Job | None:
+        """Take the job that is due longest, for so many seconds; None when there is nothing to do.
+
+        A job whose lease has ended counts as free, so a worker that died loses none. A user with a job at work has
+        no other one to give, and one that failed five times is not given again.
+        """
+        moment, until = to_micros(now), to_micros(now + timedelta(seconds=lease_s))
+        other = jobs.alias()
+        at_work = select(other.c.kind).where(other.c.user_id == jobs.c.user_id, other.c.leased_until > moment).exists()
+        free = or_(jobs.c.leased_until.is_(None), jobs.c.leased_until <= moment)
+        wanted = jobs.c.due_at <= moment, free, ~at_work, jobs.c.attempts < MAX_ATTEMPTS
+        due = select(jobs).where(*wanted).order_by(jobs.c.due_at, jobs.c.user_id, jobs.c.kind).limit(1)
+        async with self._database.write(_KEY) as connection:
+            row = (await connection.execute(due)).mappings().first()
+            if row is None:
+                return None
+            mine = jobs.c.user_id == row["user_id"], jobs.c.kind == row["kind"]
+            taken = {"leased_until": until, "lease": str(uuid4()), "attempts": row["attempts"] + 1, "again": 0}
+            await connection.execute(update(jobs).where(*mine).values(taken))
+            return _job({**row, **taken})
+
+    async def done(self, job: Job) -> None:
+        """The work is done; it is due again only where it was asked for meanwhile. A lost lease changes nothing."""
+        async with self._database.write(_KEY) as connection:
+            await connection.execute(delete(jobs).where(*_held(job), jobs.c.again == 0))
+            free = {"leased_until": None, "lease": None, "attempts": 0, "again": 0, "error": None}
+            await connection.execute(update(jobs).where(*_held(job)).values(free))
+
+    async def failed(self, job: Job, reason: str, retry_at: datetime) -> None:
+        """The work failed: try again then, five times at most; the reason is kept. A lost lease changes nothing."""
+        values = {"leased_until": None, "lease": None, "due_at": to_micros(retry_at), "error": reason}
+        async with self._database.write(_KEY) as connection:
+            fresh = {**values, "attempts": 0, "again": 0}  # asked for anew meanwhile: its tries are counted anew
+            await connection.execute(update(jobs).where(*_held(job), jobs.c.again == 1).values(fresh))
+            await connection.execute(update(jobs).where(*_held(job)).values(values))
+
+    async def pending(self, user_id: str) -> list[Job]:
+        """The user's jobs that wait or are at work, the one due first first."""
+        query = select(jobs).where(jobs.c.user_id == user_id).order_by(jobs.c.due_at, jobs.c.kind)
+        async with self._database.read() as connection:
+            return [_job(row) for row in (await connection.execute(query)).mappings()]
+
+    async def depth(self, user_id: str | None = None) -> int:
+        """How many jobs wait or are at work, of one user or in all."""
+        query = select(func.count()).select_from(jobs)
+        if user_id is not None:
+            query = query.where(jobs.c.user_id == user_id)
+        async with self._database.read() as connection:
+            return int((await connection.execute(query)).scalar_one())
+
+    async def delete_user(self, user_id: str) -> int:
+        """Drop the user's jobs; returns how many there were."""
+        async with self._database.write(_KEY) as connection:
+            return (await connection.execute(delete(jobs).where(jobs.c.user_id == user_id))).rowcount
+
+
+def _held(job: Job) -> tuple[ColumnElement[bool], ...]:
+    return jobs.c.user_id == job.user_id, jobs.c.kind == job.kind, jobs.c.lease == job.lease
+
+
+def _job(row: RowMapping | Mapping[str, Any]) -> Job:
+    return Job(
+        user_id=row["user_id"],
+        kind=row["kind"],
+        payload=row["payload"],
+        attempts=row["attempts"],
+        due_at=from_micros(row["due_at"]),
+        lease=row["lease"] or "",
+        error=row["error"],
+    )

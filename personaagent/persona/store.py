@@ -1,0 +1,203 @@
+"""The versions of a user's persona in the ledger: append-only, compare-and-swap (paper, persona ``P``)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from personaagent.errors import InvalidPersona, PersonaConflict, UnknownVersion
+from personaagent.ledger.database import Database
+from personaagent.ledger.rows import persona_of, persona_row, pin_of, pin_row, sections_json, sections_of
+from personaagent.ledger.tables import personas, pins
+from personaagent.text import clean
+from personaagent.types import Clause, Persona, PersonaOrigin, Pin, Section, Sections
+
+MAX_PIN_CHARS = 500
+
+
+class LedgerPersonaStore:
+    """Implements ``ports.PersonaStore``; of two writers on one parent exactly one wins."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def current(self, user_id: str) -> Persona | None:
+        """The version in force, or None before the seed."""
+        async with self._database.read() as connection:
+            return await _current(connection, user_id)
+
+    async def get(self, user_id: str, version: int) -> Persona:
+        """That version; raises UnknownVersion."""
+        async with self._database.read() as connection:
+            return await _version(connection, user_id, version)
+
+    async def history(self, user_id: str) -> list[Persona]:
+        """All versions, oldest first."""
+        query = select(personas).where(personas.c.user_id == user_id).order_by(personas.c.version)
+        async with self._database.read() as connection:
+            return [persona_of(dict(row)) for row in (await connection.execute(query)).mappings()]
+
+    async def append(
+        self,
+        user_id: str,
+        sections: Sections,
+        origin: PersonaOrigin,
+        *,
+        expected_parent: int | None,
+        proposer: str | None = None,
+        reason: str = "",
+        loss_before: float | None = None,
+        loss_after: float | None = None,
+        aligned_through: datetime | None = None,
+    ) -> Persona:
+        """Append the next version if ``expected_parent`` is in force; raises PersonaConflict otherwise."""
+        async with self._database.write(user_id) as connection:
+            current = await _current(connection, user_id)
+            if (current.version if current else None) != expected_parent:
+                raise PersonaConflict(_conflict(expected_parent, current))
+            persona = _next(
+                user_id,
+                current,
+                sections,
+                origin,
+                proposer=proposer,
+                reason=reason,
+                loss_before=loss_before,
+                loss_after=loss_after,
+                aligned_through=aligned_through,
+            )
+            await connection.execute(insert(personas).values(persona_row(persona)))
+        return persona
+
+    async def rollback(self, user_id: str, version: int, *, reason: str = "") -> Persona:
+        """Append a copy of an old version; raises UnknownVersion."""
+        async with self._database.write(user_id) as connection:
+            old = await _version(connection, user_id, version)
+            persona = _next(
+                user_id,
+                await _current(connection, user_id),
+                old.sections,
+                "rollback",
+                proposer="user",
+                reason=reason or f"back to version {version}",
+            )
+            await connection.execute(insert(personas).values(persona_row(persona)))
+        return persona
+
+    async def pins(self, user_id: str) -> list[Pin]:
+        """The user's own instructions, oldest first."""
+        query = select(pins).where(pins.c.user_id == user_id).order_by(pins.c.created_at, pins.c.id)
+        async with self._database.read() as connection:
+            return [pin_of(row) for row in (await connection.execute(query)).mappings()]
+
+    async def pin(self, user_id: str, text: str) -> Pin:
+        """Add an instruction; raises InvalidPersona when it is empty or over 500 characters."""
+        wanted = " ".join(clean(text).split())
+        if not wanted or len(wanted) > MAX_PIN_CHARS:
+            raise InvalidPersona(f"a pinned instruction has 1 to {MAX_PIN_CHARS} characters, this one {len(wanted)}")
+        pin = Pin(id=str(uuid4()), user_id=user_id, text=wanted, created_at=datetime.now(UTC))
+        async with self._database.write(user_id) as connection:
+            await connection.execute(insert(pins).values(pin_row(pin)))
+        return pin
+
+    async def unpin(self, user_id: str, pin_id: str) -> None:
+        """Remove an instruction; unknown ids are passed over."""
+        async with self._database.write(user_id) as connection:
+            await connection.execute(delete(pins).where(pins.c.user_id == user_id, pins.c.id == pin_id))
+
+    async def drop_evidence(self, user_id: str, ids: Collection[str]) -> Persona | None:
+        """Take clauses whose evidence is all gone out of every version, so that their text is nowhere.
+
+        Where the version in force loses a clause, a new version of origin ``rebuilt`` says so and is returned.
+        """
+        async with self._database.write(user_id) as connection:
+            query = select(personas).where(personas.c.user_id == user_id).order_by(personas.c.version)
+            lost, current = False, None
+            for row in (await connection.execute(query)).mappings().all():
+                current = persona_of(dict(row))
+                kept, lost = without_evidence(current.sections, ids)
+                if kept != current.sections:
+                    current = replace(current, sections=kept)
+                    mine = personas.c.user_id == user_id, personas.c.version == current.version
+                    await connection.execute(update(personas).where(*mine).values(sections=sections_json(kept)))
+            if current is None or not lost:
+                return None
+            reason = "what some of it stood on was forgotten"
+            rebuilt = _next(user_id, current, current.sections, "rebuilt", reason=reason)
+            await connection.execute(insert(personas).values(persona_row(rebuilt)))
+        return rebuilt
+
+    async def restore(self, user_id: str, versions: Collection[Persona], kept_pins: Collection[Pin]) -> None:
+        """Store versions and pins as they are, for an import; raises PersonaConflict where the user has a persona."""
+        async with self._database.write(user_id) as connection:
+            current = await _current(connection, user_id)
+            if versions and current is not None:
+                raise PersonaConflict(_conflict(None, current))
+            for persona in versions:
+                await connection.execute(insert(personas).values(persona_row(replace(persona, user_id=user_id))))
+            for pin in kept_pins:
+                await connection.execute(insert(pins).values(pin_row(replace(pin, user_id=user_id))))
+
+    async def delete_user(self, user_id: str) -> int:
+        """Remove all versions and pins of the user; returns how many versions there were."""
+        async with self._database.write(user_id) as connection:
+            await connection.execute(delete(pins).where(pins.c.user_id == user_id))
+            return (await connection.execute(delete(personas).where(personas.c.user_id == user_id))).rowcount
+
+
+def without_evidence(sections: Sections, ids: Collection[str]) -> tuple[Sections, bool]:
+    """The sections without these interactions, and whether a clause went because nothing else carried it."""
+    kept: dict[Section, tuple[Clause, ...]] = {}
+    lost = False
+    for section, clauses in sections.items():
+        left = []
+        for clause in clauses:
+            evidence = tuple(i for i in clause.evidence if i not in ids)
+            if evidence or not clause.evidence:
+                left.append(replace(clause, evidence=evidence))
+            else:
+                lost = True
+        if left:
+            kept[section] = tuple(left)
+    return kept, lost
+
+
+async def _current(connection: AsyncConnection, user_id: str) -> Persona | None:
+    query = select(personas).where(personas.c.user_id == user_id).order_by(personas.c.version.desc()).limit(1)
+    row = (await connection.execute(query)).mappings().first()
+    return None if row is None else persona_of(dict(row))
+
+
+async def _version(connection: AsyncConnection, user_id: str, version: int) -> Persona:
+    query = select(personas).where(personas.c.user_id == user_id, personas.c.version == version)
+    row = (await connection.execute(query)).mappings().first()
+    if row is None:
+        raise UnknownVersion(f"this user's persona has no version {version}: `persona history` shows them")
+    return persona_of(dict(row))
+
+
+def _next(user_id: str, current: Persona | None, sections: Sections, origin: PersonaOrigin, **said: Any) -> Persona:
+    """The version after ``current``, which hands on ``aligned_through`` where nothing newer is said."""
+    if said.get("aligned_through") is None:
+        said["aligned_through"] = current.aligned_through if current else None
+    return Persona(
+        user_id=user_id,
+        version=current.version + 1 if current else 0,
+        parent=current.version if current else None,
+        sections=sections_of(sections_json(sections)),
+        origin=origin,
+        created_at=datetime.now(UTC),
+        **said,
+    )
+
+
+def _conflict(expected: int | None, current: Persona | None) -> str:
+    now = "missing" if current is None else f"version {current.version}"
+    then = "none" if expected is None else f"version {expected}"
+    return f"the persona in force is {now}, not {then}: somebody else was faster; read it again and decide"
