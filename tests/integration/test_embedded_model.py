@@ -11,6 +11,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from personaagent.errors import ModelRefused
 from personaagent.models.chat import ModelsFromSettings
+from personaagent.models.constrained import choose
 from personaagent.models.meter import metering
 from personaagent.settings import Settings
 
@@ -77,6 +78,11 @@ async def test_a_schema_is_kept(models: ModelsFromSettings) -> None:
     }
     reply = await models.structured("critic", [HumanMessage("Rate the weather from 0 to 10.")], schema)
     assert 0 <= reply["score"] <= 10
+
+
+async def test_it_takes_choices_as_a_schema_too_as_other_endpoints_do(models: ModelsFromSettings) -> None:
+    chosen = await choose(await models.chat("agent"), [HumanMessage("Pick one.")], ['a "b"', "日本"], grammar=False)
+    assert chosen in ('a "b"', "日本")
 
 
 async def test_concurrent_calls_share_one_server(models: ModelsFromSettings) -> None:

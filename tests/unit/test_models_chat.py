@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
+from langgraph.graph import END, START, MessagesState, StateGraph
 from pydantic import SecretStr
 from scripted import HashEmbedder, ScriptedModels
 from stub_endpoint import endpoint
@@ -94,6 +95,27 @@ async def test_choices_and_objects_are_asked_for_by_schema_in_one_call_each() ->
         await models.close()
     assert [body["response_format"]["type"] for body in seen] == ["json_schema", "json_schema"]
     assert not any(body.get("stream") for body in seen)
+
+
+async def test_the_form_of_an_answer_never_reaches_a_graphs_message_stream() -> None:
+    with endpoint() as (url, _):
+        models = models_at(url)
+
+        async def choose(state: MessagesState) -> dict[str, Any]:
+            return {"messages": [AIMessage(await models.choose("agent", state["messages"], ["Sports", "Money"]))]}
+
+        async def talk(state: MessagesState) -> dict[str, Any]:
+            return {"messages": [await (await models.chat("agent")).ainvoke(state["messages"])]}
+
+        streamed = {}
+        for node in (choose, talk):
+            graph = StateGraph(MessagesState).add_node("n", node).add_edge(START, "n").add_edge("n", END).compile()
+            given = {"messages": [HumanMessage("hello")]}
+            streamed[node.__name__] = [
+                message.text async for message, _ in graph.astream(given, stream_mode="messages") if message.text
+            ]
+        await models.close()
+    assert streamed == {"choose": ["Sports"], "talk": ["You said: hello"]}
 
 
 async def test_an_endpoint_that_ignores_the_schema_is_refused() -> None:
