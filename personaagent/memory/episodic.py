@@ -1,0 +1,178 @@
+"""Episodic memory: the ledger keeps what happened, the index finds it (paper, episodic memory ``D^u``)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from personaagent.errors import IndexUnavailable, LedgerUnavailable, ModelError, SetupError
+from personaagent.inputs import check_user_id
+from personaagent.ledger.interactions import Interactions
+from personaagent.memory.indexer import Indexer
+from personaagent.memory.intake import storable, storable_text
+from personaagent.memory.ranking import ranked
+from personaagent.memory.spool import Spool
+from personaagent.ports import Embedder, Hit, VectorIndex, Vectors, Where
+from personaagent.types import Interaction, Recall, TruthSource
+
+MIN_FETCH = 24  # results asked of the index at least: room for age and near-duplicates to reorder a few
+FETCH_A_PLACE = 4
+SETTLE = 256  # work that a search carries out first; only an import under way leaves more
+
+
+class LedgerEpisodicMemory:
+    """Implements ``ports.EpisodicMemory``. What is written is safe in the ledger before the index hears of it.
+
+    With a ``spool`` an interaction is kept on disk while the ledger does not answer, and goes in, in order, before
+    anything else is written once it does.
+    """
+
+    def __init__(
+        self,
+        interactions: Interactions,
+        indexer: Indexer,
+        index: VectorIndex,
+        embedder: Embedder,
+        *,
+        half_life_days: float = 180.0,
+        spool: Spool | None = None,
+    ) -> None:
+        self._interactions = interactions
+        self._indexer = indexer
+        self._index = index
+        self._embedder = embedder
+        self._half_life_days = half_life_days
+        self._spool = spool
+        self._spooled = spool is not None  # an earlier process may have left some
+
+    async def append(self, user_id: str, interaction: Interaction) -> Interaction:
+        """Store an interaction once, secrets masked; the same id again changes nothing. Returns it as stored."""
+        check_user_id(user_id)
+        kept = (await _storable(user_id, [interaction]))[0]
+        try:
+            await self.drain_spool()
+            stored, _ = await self._interactions.append(kept)
+        except LedgerUnavailable:
+            if self._spool is None:
+                raise
+            await self._spool.add(kept)
+            self._spooled = True
+            return kept
+        await self._indexer.try_flush(user_id)
+        return stored
+
+    async def append_many(self, user_id: str, interactions: Sequence[Interaction]) -> int:
+        """Store many in one transaction; returns how many were new."""
+        check_user_id(user_id)
+        await self.drain_spool()
+        new = await self._interactions.append_many(user_id, await _storable(user_id, interactions))
+        await self._indexer.try_flush(user_id)
+        return new
+
+    async def drain_spool(self) -> int:
+        """Bring what waited for the ledger into it; returns how many interactions."""
+        if self._spool is None or not self._spooled:
+            return 0
+        done = await self._spool.drain(self._interactions.append)
+        self._spooled = False
+        return done
+
+    async def get(self, user_id: str, interaction_id: str) -> Interaction:
+        """The interaction; raises UnknownInteraction."""
+        return await self._interactions.get(check_user_id(user_id), interaction_id)
+
+    async def search(self, user_id: str, query: str, k: int, where: Where = Where()) -> list[Recall]:
+        """The k memories that fit the query best, best first, near-duplicates in one place (``ranking``).
+
+        What was appended before is found. Nothing fits an empty query. Raises IndexUnavailable (and what the index
+        itself raises) when index or embedder do not answer, LedgerUnavailable when the ledger does not.
+        """
+        check_user_id(user_id)
+        text = query.strip()
+        if k < 1 or not text:
+            return []
+        vector, waiting = await asyncio.gather(self._vector(text), self._indexer.depth(user_id))
+        if waiting:
+            await self._settle(user_id)
+        fetch, found = max(MIN_FETCH, FETCH_A_PLACE * k), list[Recall]()
+        while True:
+            hits = await self._index.search(user_id, vector, text, fetch, where)
+            found = await self._read(user_id, hits, where)
+            best = ranked(found, k, self._half_life_days)
+            if len(best) == k or len(hits) < fetch:
+                return best
+            fetch *= 4  # filters and near-duplicates took too many
+
+    async def newest(self, user_id: str, limit: int, where: Where = Where()) -> list[Interaction]:
+        """The newest ``limit`` interactions, oldest first."""
+        return await self._interactions.newest(check_user_id(user_id), limit, where)
+
+    async def label(
+        self,
+        user_id: str,
+        interaction_id: str,
+        ground_truth: str,
+        source: TruthSource,
+        *,
+        confidence: float = 1.0,
+    ) -> Interaction:
+        """Set what the user really wanted. Explicit truth replaces implicit, never the reverse.
+
+        Raises UnknownInteraction, InvalidLabel.
+        """
+        check_user_id(user_id)
+        truth = await asyncio.to_thread(storable_text, ground_truth)
+        labelled = await self._interactions.label(user_id, interaction_id, truth, source, confidence)
+        await self._indexer.try_flush(user_id)
+        return labelled
+
+    async def rate(self, user_id: str, interaction_id: str, rating: int) -> Interaction:
+        """Set what the user thought of the response, 1 to 5; from 4 up the response becomes the ground truth."""
+        rated = await self._interactions.rate(check_user_id(user_id), interaction_id, rating)
+        await self._indexer.try_flush(user_id)
+        return rated
+
+    async def count(self, user_id: str, where: Where = Where()) -> int:
+        """How many interactions the user has."""
+        return await self._interactions.count(check_user_id(user_id), where)
+
+    async def _vector(self, text: str) -> Vectors:
+        try:
+            vectors = await self._embedder.embed([text])
+        except (ModelError, SetupError) as error:
+            raise IndexUnavailable(f"the query cannot be embedded: {error}") from error
+        vector: Vectors = vectors[0]
+        return vector
+
+    async def _settle(self, user_id: str) -> None:
+        try:
+            await self._indexer.flush(user_id, limit=SETTLE)
+        except (ModelError, SetupError) as error:
+            raise IndexUnavailable(f"new memories cannot be embedded: {error}") from error
+
+    async def _read(self, user_id: str, hits: Sequence[Hit], where: Where) -> list[Recall]:
+        """The interactions behind the hits, as the ledger has them now; the index is never taken at its word."""
+        rows = await self._interactions.get_many(user_id, [hit.id for hit in hits])
+        return [
+            Recall(interaction=rows[hit.id], score=hit.score)
+            for hit in hits
+            if hit.id in rows and rows[hit.id].user_id == user_id and matches(rows[hit.id], where)
+        ]
+
+
+def matches(interaction: Interaction, where: Where) -> bool:
+    """Whether an interaction is among those that ``where`` leaves."""
+    return (
+        (where.before is None or interaction.created_at < where.before)
+        and (where.since is None or interaction.created_at >= where.since)
+        and (where.task is None or interaction.task == where.task)
+        and (where.thread_id is None or interaction.thread_id == where.thread_id)
+        and (where.labelled is None or (interaction.ground_truth is not None) == where.labelled)
+        and interaction.id not in where.exclude
+    )
+
+
+async def _storable(user_id: str, interactions: Sequence[Interaction]) -> list[Interaction]:
+    if any(interaction.user_id != user_id for interaction in interactions):
+        raise ValueError("an interaction of another user was given")
+    return await asyncio.to_thread(lambda: [storable(interaction) for interaction in interactions])

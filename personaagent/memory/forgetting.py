@@ -1,0 +1,189 @@
+"""Forgetting that forgets: the interactions, what was derived from them, and a report of what went and what remains.
+
+What was derived goes first and the interactions last, so a crash in between leaves the selection as it was, and the
+same call again completes it. Then what was derived goes once more, in case a consolidation was under way meanwhile;
+it cannot be derived again, because facts are only taken on evidence that is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import delete
+
+from personaagent.errors import InputError, PersonaAgentError
+from personaagent.inputs import check_user_id
+from personaagent.ledger.candidates import Candidates
+from personaagent.ledger.database import Database
+from personaagent.ledger.facts import Facts
+from personaagent.ledger.grants import Grants
+from personaagent.ledger.interactions import Interactions
+from personaagent.ledger.jobs import Jobs
+from personaagent.ledger.tables import facts as facts_table
+from personaagent.ledger.users import Users
+from personaagent.memory.episodic import matches
+from personaagent.memory.indexer import Indexer
+from personaagent.memory.spool import Spool
+from personaagent.memory.statistics import statistic_facts
+from personaagent.persona.store import LedgerPersonaStore
+from personaagent.ports import Where
+from personaagent.types import Interaction
+
+PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What to forget: these ids, all that ``where`` leaves (a task, a time range, a thread), or everything."""
+
+    ids: tuple[str, ...] = ()
+    where: Where | None = None
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetReport:
+    """What went, by id where it has one, and what the caller still has to see to."""
+
+    user_id: str
+    interactions: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()  # ids asked for that this user does not have
+    facts_deleted: tuple[str, ...] = ()
+    facts_trimmed: tuple[str, ...] = ()  # still stand on other interactions
+    personas_deleted: int = 0
+    persona_rebuilt: int | None = None  # the new version, where clauses lost all they stood on
+    candidates: int = 0
+    jobs: int = 0
+    pins: int = 0
+    index_pending: int = 0  # index work that waits because the index does not answer
+    threads: tuple[str, ...] = ()  # LangGraph threads whose checkpoints hold copies: delete them on the server
+    remains: tuple[str, ...] = field(default=())  # in words
+
+
+class Forgetter:
+    """Forgets for one user at a time, over every store that holds something of them."""
+
+    def __init__(self, database: Database, indexer: Indexer, *, spool: Spool | None = None) -> None:
+        self._database = database
+        self._interactions = Interactions(database)
+        self._facts = Facts(database)
+        self._personas = LedgerPersonaStore(database)
+        self._candidates = Candidates(database)
+        self._jobs = Jobs(database)
+        self._grants = Grants(database)
+        self._users = Users(database)
+        self._indexer = indexer
+        self._spool = spool
+
+    async def forget(self, user_id: str, selection: Selection) -> ForgetReport:
+        """Forget the selection; raises InputError when nothing is selected. Unknown ids are reported, not an error."""
+        check_user_id(user_id)
+        if selection.everything:
+            report = await self._everything(user_id)
+        elif selection.ids or (selection.where is not None and selection.where != Where()):
+            report = await self._some(user_id, selection)
+        else:
+            raise InputError("nothing is selected: name ids, a task or a time range, or say everything")
+        return await self._finish(report)
+
+    async def _some(self, user_id: str, selection: Selection) -> ForgetReport:
+        chosen = await self._chosen(user_id, selection)
+        found = {interaction.id for interaction in chosen}
+        spooled = await self._drop_spooled(user_id, selection, found)
+        # unknown ids as well: an earlier call may have been cut off between the interactions and the last sweep
+        ids = found | set(selection.ids) | set(spooled)
+        gone, trimmed = await self._facts.drop_evidence(user_id, ids)
+        rebuilt = await self._personas.drop_evidence(user_id, ids)
+        candidates = await self._candidates.drop_evidence(user_id, ids)
+        await self._interactions.delete(user_id, sorted(found))
+        late, late_trimmed = await self._facts.drop_evidence(user_id, ids)
+        rebuilt = await self._personas.drop_evidence(user_id, ids) or rebuilt
+        candidates += await self._candidates.drop_evidence(user_id, ids)
+        if any(interaction.ground_truth is not None for interaction in chosen):
+            await self._count_anew(user_id)
+        return ForgetReport(
+            user_id=user_id,
+            interactions=tuple(sorted(found | set(spooled))),
+            unknown=tuple(i for i in dict.fromkeys(selection.ids) if i not in found and i not in spooled),
+            facts_deleted=tuple(dict.fromkeys([*gone, *late])),
+            facts_trimmed=tuple(i for i in dict.fromkeys([*trimmed, *late_trimmed]) if i not in late),
+            persona_rebuilt=None if rebuilt is None else rebuilt.version,
+            candidates=candidates,
+            threads=_threads(chosen),
+        )
+
+    async def _everything(self, user_id: str) -> ForgetReport:
+        chosen = await self._chosen(user_id, Selection(where=Where()))
+        spooled = await self._drop_spooled(user_id, Selection(everything=True), set())
+        facts = await self._facts.history(user_id)
+        pins = await self._personas.pins(user_id)
+        jobs = await self._jobs.delete_user(user_id)
+        candidates = await self._candidates.delete_user(user_id)
+        personas = await self._personas.delete_user(user_id)
+        await self._facts.delete_user(user_id)
+        await self._interactions.delete_user(user_id)
+        await self._facts.delete_user(user_id)  # none can come after the interactions are gone
+        await self._grants.clear(user_id)
+        await self._users.delete_user(user_id)
+        return ForgetReport(
+            user_id=user_id,
+            interactions=tuple(sorted({i.id for i in chosen} | set(spooled))),
+            facts_deleted=tuple(fact.id for fact in facts),
+            personas_deleted=personas,
+            candidates=candidates,
+            jobs=jobs,
+            pins=len(pins),
+            threads=_threads(chosen),
+        )
+
+    async def _finish(self, report: ForgetReport) -> ForgetReport:
+        """Carry the work out on the index as well, and say what is left."""
+        remains = []
+        try:
+            await self._indexer.flush(report.user_id)
+        except PersonaAgentError as error:
+            remains.append(f"vectors, until the index answers ({error})")
+        pending = await self._indexer.depth(report.user_id)
+        await self._database.scrub()
+        if report.threads:
+            remains.append(f"checkpoints of {len(report.threads)} threads on the LangGraph server: delete the threads")
+        return replace(report, index_pending=pending, remains=tuple(remains))
+
+    async def _chosen(self, user_id: str, selection: Selection) -> list[Interaction]:
+        found = list((await self._interactions.get_many(user_id, list(selection.ids))).values())
+        where = selection.where
+        while where is not None:
+            page = await self._interactions.newest(user_id, PAGE, where)
+            found += page
+            where = replace(where, before=page[0].created_at) if len(page) == PAGE else None
+        return list({interaction.id: interaction for interaction in found}.values())
+
+    async def _drop_spooled(self, user_id: str, selection: Selection, found: set[str]) -> list[str]:
+        if self._spool is None:
+            return []
+
+        def unwanted(waiting: Interaction) -> bool:
+            chosen = (
+                selection.everything
+                or waiting.id in found
+                or waiting.id in selection.ids
+                or (selection.where is not None and matches(waiting, selection.where))
+            )
+            return waiting.user_id == user_id and chosen
+
+        return await self._spool.drop(unwanted)
+
+    async def _count_anew(self, user_id: str) -> None:
+        """Statistics count interactions that they do not name: make them again, without a history, of what is left."""
+        mine = facts_table.c.user_id == user_id, facts_table.c.source == "statistics"
+        async with self._database.write(user_id) as connection:
+            gone = (await connection.execute(delete(facts_table).where(*mine))).rowcount
+        through = await self._facts.through(user_id)
+        if gone and through is not None:
+            history = await self._interactions.newest(user_id, PAGE, Where(labelled=True))
+            await self._facts.apply(user_id, statistic_facts(history, []), through=through)
+
+
+def _threads(interactions: Sequence[Interaction]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(i.thread_id for i in interactions if i.thread_id is not None))

@@ -1,0 +1,171 @@
+"""From the ledger to the vector index: carries out what waits in the outbox, and tries again while the index is down.
+
+The ledger's present state decides, not the order inside a batch: an interaction that is there is (re)written, one
+that is gone is removed. So carrying out the same work twice, or after a crash once more, changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from weakref import WeakKeyDictionary
+
+from personaagent.errors import InvalidVector, PersonaAgentError
+from personaagent.ledger.interactions import Interactions
+from personaagent.ledger.outbox import Outbox, Work
+from personaagent.memory.ranking import dense_text, lexical_text
+from personaagent.ports import Embedder, Point, VectorIndex
+from personaagent.types import Interaction
+
+BATCH = 256  # work taken at once: a few seconds of the embedded embedder, some megabytes
+BACKOFF_S = (1.0, 2.0, 5.0, 15.0, 60.0)
+
+Progress = Callable[[int, int], None]  # (done, in all), called after every batch
+
+logger = logging.getLogger(__name__)
+
+
+class Indexer:
+    """Brings the index up to the ledger: at least once, in order, one flush at a time in this process."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        interactions: Interactions,
+        index: VectorIndex,
+        embedder: Embedder,
+        *,
+        backoff_s: Sequence[float] = BACKOFF_S,
+    ) -> None:
+        self._outbox = outbox
+        self._interactions = interactions
+        self._index = index
+        self._embedder = embedder
+        self._backoff_s = tuple(backoff_s)
+        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+        self._retries: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
+
+    async def flush(
+        self, user_id: str | None = None, *, limit: int | None = None, progress: Progress | None = None
+    ) -> int:
+        """Carry out the oldest work, of one user or of all, up to ``limit`` pieces; returns how many were done.
+
+        Raises whatever keeps the index or the embedder from working; what was not done yet waits on.
+        """
+        done, total = 0, 0
+        async with self._lock():
+            if progress is not None:
+                total = await self._outbox.depth(user_id)
+            while limit is None or done < limit:
+                work = await self._outbox.pending(BATCH if limit is None else min(BATCH, limit - done), user_id)
+                if not work:
+                    break
+                await self._carry_out(work)
+                await self._outbox.done([piece.seq for piece in work])
+                done += len(work)
+                if progress is not None:
+                    progress(done, max(total, done))
+        return done
+
+    async def try_flush(self, user_id: str) -> bool:
+        """Flush this user's work; a named failure leaves it in the outbox for the retry in the background.
+
+        While a retry is under way the index is known to be down, and nobody waits for it. Returns whether it worked.
+        """
+        if self.retrying:
+            return False
+        try:
+            await self.flush(user_id)
+        except PersonaAgentError as error:
+            logger.warning("memory is kept but not indexed yet: %s", error)
+            self._retry_later()
+            return False
+        return True
+
+    @property
+    def retrying(self) -> bool:
+        """Whether work waits for the index to come back."""
+        task = self._retries.get(asyncio.get_running_loop())
+        return task is not None and not task.done()
+
+    async def depth(self, user_id: str | None = None) -> int:
+        """How much work waits, of one user or in all."""
+        return await self._outbox.depth(user_id)
+
+    async def close(self) -> None:
+        """Stop the retry; what waits stays in the ledger."""
+        task = self._retries.pop(asyncio.get_running_loop(), None)
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def _retry_later(self) -> None:
+        if not self.retrying:
+            self._retries[asyncio.get_running_loop()] = asyncio.create_task(self._retry())
+
+    async def _retry(self) -> None:
+        attempt = 0
+        while True:
+            await asyncio.sleep(self._backoff_s[min(attempt, len(self._backoff_s) - 1)])
+            attempt += 1
+            try:
+                done = await self.flush()
+            except PersonaAgentError as error:
+                logger.warning("the index is still behind (attempt %d): %s", attempt, error)
+            else:
+                logger.info("the index has caught up: %d changes", done)
+                return
+
+    def _lock(self) -> asyncio.Lock:
+        return self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+
+    async def _carry_out(self, work: Sequence[Work]) -> None:
+        for user_id in dict.fromkeys(piece.user_id for piece in work if piece.op == "delete_user"):
+            await self._index.delete_user(user_id)
+        wanted: dict[str, list[str]] = {}
+        for piece in work:
+            if piece.interaction_id is not None and piece.interaction_id not in wanted.setdefault(piece.user_id, []):
+                wanted[piece.user_id].append(piece.interaction_id)
+        present = await self._present(wanted)
+        await self._upsert([present[user][key] for user, ids in wanted.items() for key in ids if key in present[user]])
+        # what was forgotten while it was embedded, by another process, must not come back
+        present = await self._present(wanted)
+        for user_id, ids in wanted.items():
+            gone = [key for key in ids if key not in present[user_id]]
+            if gone:
+                await self._index.delete(user_id, gone)
+
+    async def _present(self, wanted: dict[str, list[str]]) -> dict[str, dict[str, Interaction]]:
+        return {user_id: await self._interactions.get_many(user_id, ids) for user_id, ids in wanted.items()}
+
+    async def _upsert(self, interactions: Sequence[Interaction]) -> None:
+        if not interactions:
+            return
+        vectors = await self._embedder.embed([dense_text(i) for i in interactions])
+        points = [
+            Point(
+                id=interaction.id,
+                user_id=interaction.user_id,
+                vector=vector,
+                text=lexical_text(interaction),
+                created_at=interaction.created_at,
+                task=interaction.task,
+                thread_id=interaction.thread_id,
+            )
+            for interaction, vector in zip(interactions, vectors, strict=True)
+        ]
+        try:
+            await self._index.upsert(points)
+        except InvalidVector:
+            await self._upsert_one_by_one(points)
+
+    async def _upsert_one_by_one(self, points: Sequence[Point]) -> None:
+        """One text that the embedder cannot take must not hold up everybody's memories behind it."""
+        for point in points:
+            try:
+                await self._index.upsert([point])
+            except InvalidVector as error:
+                logger.error("interaction %s stays out of the index until a reindex: %s", point.id, error)

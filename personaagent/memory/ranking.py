@@ -1,0 +1,112 @@
+"""What text stands for an interaction, and how found ones are ranked: fused score, age, near-duplicates.
+
+``docs/memory.md`` gives the reasons and the measurements behind the choices made here.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from datetime import timedelta
+from difflib import SequenceMatcher
+
+from personaagent.types import Interaction, Recall
+
+RECENCY_SHARE = 0.2  # of the score fades with age: one half-life costs about seven ranks, any age about fifteen
+WORDS_COMPARED = 64  # longer queries are near-duplicates only when they are equal
+WORDS_A_SLIP = 8  # one word in so many may be missing, added or misspelled
+TYPO_RATIO = 0.75
+
+_WORD = re.compile(r"\w+")
+
+
+def dense_text(interaction: Interaction) -> str:
+    """What is embedded: the query alone, because a query is all there is when a memory is looked for."""
+    return interaction.query
+
+
+def lexical_text(interaction: Interaction) -> str:
+    """What words are counted of: what the user said, query and ground truth; never an answer of the agent."""
+    return f"{interaction.query}\n{interaction.ground_truth}" if interaction.ground_truth else interaction.query
+
+
+def ranked(found: Sequence[Recall], k: int, half_life_days: float) -> list[Recall]:
+    """The best k of one search's results by fused score and recency, near-duplicates sharing one place.
+
+    Age counts from the newest of the results, never from the clock: so a simulation of a past turn ranks as the turn
+    itself did, and a user who comes back after a year finds the memories in the order in which they were left.
+    """
+    if not found:
+        return []
+    newest = max(recall.interaction.created_at for recall in found)
+    aged = [
+        Recall(
+            interaction=recall.interaction,
+            score=recall.score * recency(newest - recall.interaction.created_at, half_life_days),
+        )
+        for recall in found
+    ]
+    aged.sort(key=lambda recall: (-recall.score, -recall.interaction.created_at.timestamp(), recall.interaction.id))
+    return _collapsed(aged, k)
+
+
+def recency(age: timedelta, half_life_days: float) -> float:
+    """The factor on a score: 1 for no age, towards 0.8 for a great one; the fading part halves each half-life."""
+    halvings: float = max(age, timedelta(0)) / timedelta(days=half_life_days)
+    return 1.0 - RECENCY_SHARE + RECENCY_SHARE * float(0.5**halvings)
+
+
+def _collapsed(best_first: Sequence[Recall], k: int) -> list[Recall]:
+    """One recall a group of near-duplicates, in the place of the group's best.
+
+    A labelled one stands for its group before an unlabelled one, since only a label tells anything about the user;
+    among equals the best one does, which for the same words is the newest.
+    """
+    groups: list[tuple[list[str], Recall]] = []
+    for recall in best_first:
+        words = words_of(recall.interaction.query)
+        for place, (known, chosen) in enumerate(groups):
+            if near_duplicates(known, words):
+                if chosen.interaction.ground_truth is None and recall.interaction.ground_truth is not None:
+                    groups[place] = known, Recall(interaction=recall.interaction, score=chosen.score)
+                break
+        else:
+            groups.append((words, recall))
+    return [recall for _, recall in groups[:k]]
+
+
+def words_of(text: str) -> list[str]:
+    """The words as they are compared: no case, no accents, no punctuation."""
+    folded = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text).casefold())
+    return _WORD.findall("".join(char for char in folded if not unicodedata.combining(char)))
+
+
+def near_duplicates(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two word sequences ask the same: equal but for one slip in eight words.
+
+    A slip is a missing or added word or a typo. Another number or another word in place of one is no slip: a task's
+    queries share a long template and differ in just that word.
+    """
+    if one == other:
+        return bool(one)
+    slips = min(len(one), len(other)) // WORDS_A_SLIP
+    differing = set(one) ^ set(other)
+    if slips == 0 or max(len(one), len(other)) > WORDS_COMPARED or len(differing) > 2 * slips:
+        return False
+    if any(char.isdigit() for word in differing for char in word):
+        return False
+    found = 0
+    for kind, a, b, c, d in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        if kind == "equal":
+            continue
+        if kind == "replace" and not _typos(one[a:b], other[c:d]):
+            return False
+        found += max(b - a, d - c)
+    return found <= slips
+
+
+def _typos(one: Sequence[str], other: Sequence[str]) -> bool:
+    return len(one) == len(other) and all(
+        SequenceMatcher(None, a, b, autojunk=False).ratio() >= TYPO_RATIO for a, b in zip(one, other, strict=True)
+    )

@@ -1,0 +1,60 @@
+"""Build the vector index anew from the ledger: after a new embedding model, a damaged folder, a restored backup."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from personaagent.errors import EmbedderChanged
+from personaagent.ledger.meta import Meta
+from personaagent.ledger.outbox import Outbox
+from personaagent.memory.indexer import Indexer, Progress
+from personaagent.ports import Embedder, VectorIndex
+
+SPACE_KEY = "index.embedder"  # in the ledger's meta table: "<name> <dim>"
+
+
+class RebuildableIndex(VectorIndex, Protocol):
+    """An index that can be emptied whatever it holds."""
+
+    async def wipe(self) -> None:
+        """Remove every vector, of any embedding model."""
+
+
+async def check_embedder(meta: Meta, embedder: Embedder) -> None:
+    """Raise EmbedderChanged when the ledger's index was made with another embedding model; note this one if none was.
+
+    The embedded index marks its own folder as well; this catches a ledger whose index lives on a server, where
+    another model's vectors lie in another collection and the search would silently find nothing.
+    """
+    found, ours = await meta.get(SPACE_KEY), _space(embedder)
+    if found is None:
+        await meta.set(SPACE_KEY, ours)
+    elif found != ours:
+        raise EmbedderChanged(
+            f"the index was made with {found}, now set is {ours}: "
+            "run `personaagent memory reindex`, or set the embedding model back"
+        )
+
+
+async def reindex(
+    meta: Meta,
+    outbox: Outbox,
+    indexer: Indexer,
+    index: RebuildableIndex,
+    embedder: Embedder,
+    progress: Progress | None = None,
+) -> int:
+    """Empty the index and fill it from the ledger; returns how many interactions were written.
+
+    First the work goes to the outbox, then the index is emptied: a crash leaves the work waiting, and the next start
+    carries on with it. Raises HomeInUse, IndexUnavailable and what the embedder raises.
+    """
+    await meta.set(SPACE_KEY, _space(embedder))
+    waiting = await outbox.refill()
+    await index.wipe()
+    await indexer.flush(progress=progress)
+    return waiting
+
+
+def _space(embedder: Embedder) -> str:
+    return f"{embedder.name} {embedder.dim}"
