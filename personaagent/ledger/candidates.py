@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from sqlalchemy import delete, insert, select
@@ -27,7 +28,8 @@ class Candidates:
                 "user_id": user_id,
                 "proposer": candidate.proposer,
                 "sections": sections_json(candidate.sections),
-                "reason": candidate.verdict.reason if candidate.verdict else candidate.reason,
+                "reason": candidate.reason,
+                "verdict": asdict(candidate.verdict) if candidate.verdict else None,
                 "created_at": now,
             }
             for candidate in rejected
@@ -45,7 +47,8 @@ class Candidates:
             Candidate(
                 proposer=row["proposer"],
                 sections=sections_of(row["sections"]),
-                verdict=Verdict(accepted=False, reason=row["reason"]),
+                reason=row["reason"],
+                verdict=Verdict(**row["verdict"]) if row["verdict"] else None,
             )
             for row in rows
         ]
