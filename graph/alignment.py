@@ -54,6 +54,7 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
             personas=services.personas,
             episodic=services.episodic,
             seed=services.seed_persona,
+            seed_as_of=services.seed_as_of,
             remaining=services.remaining_budget,
         ),
         metadata={"description": "The latest labelled interactions: older ones teach, newer ones judge"},

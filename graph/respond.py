@@ -37,7 +37,7 @@ def add_respond(builder: StateGraph[Any, Context, Any, Any], services: Services,
     )
     builder.add_node(
         "act",
-        partial(act, actions=services.actions),
+        partial(act, actions=services.actions, approve_for_good=services.approve_for_good),
         metadata={"description": "Run the called tools, refused where this user has no grant"},
     )
     builder.add_edge("retrieve_memory", "reason")

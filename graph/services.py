@@ -21,9 +21,12 @@ from personaagent.ledger.outbox import Outbox
 from personaagent.ledger.users import Users
 from personaagent.memory.consolidate import consolidate
 from personaagent.memory.episodic import LedgerEpisodicMemory
+from personaagent.memory.forgetting import Forgetter
 from personaagent.memory.indexer import Indexer
 from personaagent.memory.semantic import LedgerSemanticMemory
 from personaagent.memory.spool import Spool
+from personaagent.memory.statements import Statements
+from personaagent.memory.statistics import describe
 from personaagent.models.chat import ModelsFromSettings
 from personaagent.models.embedder import embedder_from
 from personaagent.persona.seed import seed_sections
@@ -31,7 +34,7 @@ from personaagent.persona.store import LedgerPersonaStore
 from personaagent.ports import Embedder, Models, VectorIndex, Where
 from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler
 from personaagent.settings import Settings
-from personaagent.types import Candidate, Persona, UserProfile
+from personaagent.types import Candidate, Persona, Section, Sections, UserProfile
 
 HISTORY = 400  # newest labelled interactions that statistics are made of
 READ = 200  # new interactions that one refresh of the profile reads
@@ -58,17 +61,20 @@ class Services:
         self.meta = Meta(self.database)
         self.index = _index(self.settings, self.embedder)
         self.indexer = Indexer(self.outbox, self.interactions, self.index, self.embedder)
+        spool = Spool(self.settings.home / "spool")
         self.episodic = LedgerEpisodicMemory(
             self.interactions,
             self.indexer,
             self.index,
             self.embedder,
             half_life_days=self.settings.recency_half_life_days,
-            spool=Spool(self.settings.home / "spool"),
+            spool=spool,
         )
         self.semantic = LedgerSemanticMemory(self.facts, self.embedder, token_budget=self.settings.profile_token_budget)
         self.personas = LedgerPersonaStore(self.database)
-        self.actions = build_toolbox(self.settings, self.episodic, self.semantic, self.grants)
+        self.forgetter = Forgetter(self.database, self.indexer, spool=spool)
+        statements = Statements(self.episodic, self.facts, self.forgetter)
+        self.actions = build_toolbox(self.settings, self.episodic, self.semantic, self.grants, statements)
 
     async def seed_persona(self, user_id: str) -> Persona:
         """The persona in force; version 0 is made from the profile where there is none."""
@@ -82,6 +88,13 @@ class Services:
             )
         except PersonaConflict:
             return await self.seed_persona(user_id)  # another turn of this user seeded it first
+
+    async def seed_as_of(self, user_id: str, before: datetime) -> Sections:
+        """What version 0 would have been at that moment: nothing in it stands on what came at or after it."""
+        known = (await self.semantic.profile(user_id, before=before)).facts
+        history = await self.interactions.newest(user_id, HISTORY, Where(labelled=True, before=before))
+        seeded = seed_sections(UserProfile(user_id=user_id, facts=tuple(f for f in known if f.source != "statistics")))
+        return {**seeded, Section.WHO: (*describe(history), *seeded.get(Section.WHO, ()))}
 
     async def refresh_profile(self, user_id: str) -> UserProfile:
         """Read what is new into semantic memory (paper, ``P^u = f_s(S_t, D^u)``); returns the profile as it is then."""
@@ -101,6 +114,10 @@ class Services:
             await self._scheduler().schedule(user_id, context)
         return due
 
+    async def approve_for_good(self, user_id: str, tool: str) -> None:
+        """Note that a tool with side effects need not ask this user again."""
+        await self.grants.put(user_id, tool, "approve")
+
     async def remaining_budget(self, user_id: str) -> int:
         """Model calls that alignment may still make for this user today (UTC); 0 when the tokens are spent."""
         calls, tokens = await self.budget.spent(user_id, datetime.now(UTC).date())
@@ -116,6 +133,7 @@ class Services:
 
     async def close(self) -> None:
         """Flush and release what is open."""
+        await self.models.close()
         await self.index.close()
         await self.database.close()
 

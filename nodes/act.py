@@ -3,47 +3,81 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.messages import AIMessage, ToolCall, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
+from langgraph.types import interrupt
 
 from personaagent.context import Context
 from personaagent.inputs import user_of
 from personaagent.state import RespondState
+from tools.approval import Decision, approval_request, parse_decisions
 from tools.registry import ActionSpaces
+from tools.space import ActionSpace
+
+Remember = Callable[[str, str], Awaitable[None]]
+NOT_ASKED = Decision(verb="approve")
 
 
 async def act(
-    state: RespondState, runtime: Runtime[Context], config: RunnableConfig, *, actions: ActionSpaces
+    state: RespondState,
+    runtime: Runtime[Context],
+    config: RunnableConfig,
+    *,
+    actions: ActionSpaces,
+    approve_for_good: Remember,
 ) -> dict[str, Any]:
     """Return one tool message a call, and the traces.
 
-    A call outside the user's action space is refused here a second time, whatever was bound. In a simulation tools
-    with side effects are frozen and memory tools see only what came before.
+    A call outside the user's action space is refused here a second time, whatever was bound. Tools with side effects
+    wait for the user's approval: the graph is interrupted once for all of a step, before anything runs. In a
+    simulation they are frozen instead, and memory tools see only what came before.
     """
-    user_id = user_of(runtime)
+    user_id, before = user_of(runtime), state.get("before")
     space = await actions.of(user_id, state.get("persona"), runtime.context.tools)
     message = state["messages"][-1]
     calls = message.tool_calls if isinstance(message, AIMessage) else []
-    before = state.get("before")
-    results = await asyncio.gather(
-        *(
-            actions.execute(
-                space,
-                user_id,
-                call,
-                before=before,
-                thread_id=config.get("configurable", {}).get("thread_id"),
-                simulate=before is not None,
-                recorded=tuple(state.get("recorded", [])),
-            )
-            for call in calls
+    asked = [] if before else [c for c in calls if await actions.needs_approval(space, user_id, c)]
+    decisions = _ask(space, asked, config)
+    for call, decision in zip(asked, decisions, strict=True):
+        if decision.remember:
+            await approve_for_good(user_id, call["name"])
+    decided = {call["id"]: decision for call, decision in zip(asked, decisions, strict=True)}
+
+    async def run(call: ToolCall) -> tuple[ToolMessage, list[Any]]:
+        decision = decided.get(call["id"], NOT_ASKED)
+        if decision.verb == "reject":
+            text = f"The user did not allow {call['name']}. {decision.message}".strip()
+            return _message(call, text), []
+        text, trace = await actions.execute(
+            space,
+            user_id,
+            call if decision.arguments is None else {**call, "args": dict(decision.arguments)},
+            before=before,
+            thread_id=config.get("configurable", {}).get("thread_id"),
+            simulate=before is not None,
+            recorded=tuple(state.get("recorded", [])),
+            approved=call["id"] in decided,
         )
-    )
-    answers = [
-        ToolMessage(text, tool_call_id=call["id"] or "", name=call["name"])
-        for call, (text, _) in zip(calls, results, strict=True)
-    ]
-    return {"messages": answers, "trace": [*state.get("trace", []), *(trace for _, trace in results)]}
+        return _message(call, text), [trace]
+
+    results = await asyncio.gather(*(run(call) for call in calls))
+    traces = [trace for _, found in results for trace in found]
+    return {"messages": [answer for answer, _ in results], "trace": [*state.get("trace", []), *traces]}
+
+
+def _ask(space: ActionSpace, calls: Sequence[ToolCall], config: RunnableConfig) -> list[Decision]:
+    """What the user decides about each call; nobody can be asked in a run that keeps no thread."""
+    if not calls:
+        return []
+    if "thread_id" not in config.get("configurable", {}):
+        return [Decision(verb="reject", message="Nobody could be asked: the run has no thread.")] * len(calls)
+    requests = [approval_request(spec, call["args"]) for call in calls if (spec := space.get(call["name"]))]
+    return parse_decisions(interrupt(requests), len(calls))
+
+
+def _message(call: ToolCall, text: str) -> ToolMessage:
+    return ToolMessage(text, tool_call_id=call["id"] or "", name=call["name"])

@@ -229,3 +229,6 @@ class Models(Protocol):
         self, role: Role, messages: Sequence[BaseMessage], schema: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Ask for a JSON object of that JSON schema; raises ModelOutputInvalid when it is not of that form."""
+
+    async def close(self) -> None:
+        """Close the connections of the running event loop."""

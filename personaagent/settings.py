@@ -59,7 +59,14 @@ class Settings(BaseSettings):
     max_query_chars: int = Field(32_000, gt=0, description="longest message that is read")
     max_steps: int = Field(6, ge=1, description="model calls of one turn")
     max_tool_result_chars: int = Field(4_000, gt=0, description="longer tool results are cut, with a note")
-    tool_timeout_s: float = Field(20.0, gt=0, description="seconds that a tool may take when it names none")
+
+    # tools
+    deployment_tools: frozenset[str] | None = Field(
+        None, description="tools, scopes or prefixes like `time__*` that this deployment grants; unset: all"
+    )
+    tools_file: Path | None = Field(None, description="JSON file of MCP servers and of users' own files")
+    wikipedia_pages: Path | None = Field(None, description="folder of recorded pages instead of the live Wikipedia")
+    searxng_url: str | None = Field(None, description="SearXNG instance for the web search tool; unset: no web search")
 
     # memory and persona
     persona_token_budget: int = Field(600, gt=0, description="longest persona, about 4 characters a token")

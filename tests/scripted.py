@@ -213,6 +213,9 @@ class ScriptedModels:
         )
         return answer
 
+    async def close(self) -> None:
+        """There is nothing to close."""
+
     def _failure(self, role: Role) -> Exception | None:
         waiting = self._failures.get(role)
         return waiting.pop(0) if waiting else None

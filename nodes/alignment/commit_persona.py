@@ -19,7 +19,7 @@ async def commit_persona(state: AlignmentState, runtime: Runtime[Context], *, pe
     Of two concurrent alignments one commits; the other stops here and changes nothing.
     """
     base, incumbent, user_id = state["base"], state["incumbent"], user_of(runtime)
-    if base is None or incumbent.verdict is None or incumbent.sections == base.sections:
+    if base is None or incumbent.verdict is None:
         return {"committed": None, "outcome": _why_not(state)}
     try:
         committed = await personas.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -12,7 +13,7 @@ from personaagent.inputs import user_of
 from personaagent.persona.trigger import split
 from personaagent.ports import EpisodicMemory, PersonaStore, Where
 from personaagent.state import AlignmentState
-from personaagent.types import Candidate, Persona
+from personaagent.types import Candidate, Persona, Sections
 
 
 async def sample_turns(
@@ -22,11 +23,14 @@ async def sample_turns(
     personas: PersonaStore,
     episodic: EpisodicMemory,
     seed: Callable[[str], Awaitable[Persona]],
+    seed_as_of: Callable[[str, datetime], Awaitable[Sections]],
     remaining: Callable[[str], Awaitable[int]],
 ) -> dict[str, Any]:
     """Return the base persona, ``teach`` and ``judge`` (both oldest first), and a fresh scratch.
 
-    ``judge`` is empty, and ``outcome`` says why, when there is too little to align on or the day's budget is spent.
+    A base that is only a seed is simulated as it would have been seeded before the batch, because the profile that
+    it was made of may stand on the batch's own ground truth. ``judge`` is empty, and ``outcome`` says why, when there
+    is too little to align on or the day's budget is spent.
     """
     context, user_id = runtime.context, user_of(runtime)
     base = await personas.current(user_id) or await seed(user_id)
@@ -35,9 +39,12 @@ async def sample_turns(
     outcome = "" if judge else f"no change: {len(newest)} labelled interactions, at least 2 are needed"
     if judge and await remaining(user_id) <= 0:
         teach, judge, outcome = [], [], "no change: today's alignment budget of this user is spent"
+    sections = base.sections
+    if teach and base.origin == "seed":
+        sections = await seed_as_of(user_id, teach[0].created_at)
     return {
         "base": base,
-        "incumbent": Candidate(proposer="incumbent", sections=base.sections),
+        "incumbent": Candidate(proposer="incumbent", sections=sections),
         "teach": teach,
         "judge": judge,
         "simulations": [],

@@ -173,4 +173,6 @@ def _set_up(connection: Any, _record: Any) -> None:
 def _begin(connection: Any) -> None:
     options = connection.get_execution_options()
     if options.get("isolation_level") != "AUTOCOMMIT":
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITE) else "BEGIN")
+        # straight to the driver: through a cursor of SQLAlchemy it would be three more trips to its thread
+        begin = "BEGIN IMMEDIATE" if options.get(_WRITE) else "BEGIN"
+        connection.connection.dbapi_connection.run_async(lambda driver: driver.execute_fetchall(begin))

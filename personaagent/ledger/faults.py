@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from personaagent.errors import HomeNotWritable, LedgerUnavailable
 
-_OUTAGES = (DBAPIError, PoolTimeout, OSError)
+_OUTAGES = (DBAPIError, sqlite3.Error, PoolTimeout, OSError)
 _OURS = (IntegrityError, ProgrammingError, DataError)  # what was asked is wrong: asking again later will not help
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from personaagent.errors import UnknownInteraction
@@ -29,8 +29,19 @@ class Interactions:
 
     async def append(self, interaction: Interaction) -> tuple[Interaction, bool]:
         """Store it if its id is new; returns it as stored, and whether it was new."""
-        added = await self.append_many(interaction.user_id, [interaction])
-        return await self.get(interaction.user_id, interaction.id), added > 0
+        user_id, row = interaction.user_id, interaction_row(interaction)
+        same = or_(interactions.c.id == interaction.id, interactions.c.created_at == row["created_at"])
+        query = select(interactions).where(interactions.c.user_id == user_id, same)
+        async with self._database.write(user_id) as connection:
+            near = (await connection.execute(query)).mappings().all()
+            past = next((found for found in near if found["id"] == interaction.id), None)
+            if past is not None:
+                return interaction_of(past), False
+            if near:
+                await spread(connection, user_id, [row])
+            await connection.execute(insert(interactions).values(row))
+            await connection.execute(insert(outbox).values(_work(user_id, "upsert", interaction.id)))
+        return interaction_of(row), True
 
     async def append_many(self, user_id: str, new: Sequence[Interaction]) -> int:
         """Store those whose ids are new, all or none; returns how many. Equal times are moved on by microseconds."""

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import URL
 
 from personaagent.errors import LedgerUnavailable
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
 
 HEAD = "0001"
 _LOCK = 7_204_611  # any number: Postgres names advisory locks by one
@@ -19,10 +23,19 @@ _LOCK = 7_204_611  # any number: Postgres names advisory locks by one
 
 def migrate(url: URL) -> None:
     """Run the migrations that are outstanding. Blocking, and runs an event loop: call it in a thread of its own."""
-    asyncio.run(_migrate(url))
+    scripts = _scripts()  # read before the loop starts: under LangGraph server no loop may touch a file
+    asyncio.run(_migrate(url, scripts))
 
 
-async def _migrate(url: URL) -> None:
+def _scripts() -> ScriptDirectory:
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(Path(__file__).with_name("migrations")))
+    list(scripts.walk_revisions())
+    return scripts
+
+
+async def _migrate(url: URL, scripts: ScriptDirectory) -> None:
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool
 
@@ -31,13 +44,13 @@ async def _migrate(url: URL) -> None:
     )
     try:
         async with engine.connect() as connection:
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, scripts)
     finally:
         await engine.dispose()
 
 
-def _upgrade(connection: Connection) -> None:
-    if _revision(connection) == HEAD:  # the usual case, spared the import of Alembic
+def _upgrade(connection: Connection, scripts: ScriptDirectory) -> None:
+    if _revision(connection) == HEAD:
         return
     connection.rollback()
     if connection.dialect.name == "sqlite":
@@ -47,20 +60,22 @@ def _upgrade(connection: Connection) -> None:
     else:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     if _revision(connection) != HEAD:
-        _run(connection)
+        _run(connection, scripts)
     connection.commit()
 
 
-def _run(connection: Connection) -> None:
-    from alembic import command
-    from alembic.config import Config
+def _run(connection: Connection, scripts: ScriptDirectory) -> None:
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
     from alembic.util import CommandError
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
-    config.attributes["connection"] = connection
+    migration = MigrationContext.configure(
+        connection,
+        opts={"fn": lambda revision, _: scripts._upgrade_revs(HEAD, revision), "transactional_ddl": False},
+    )
     try:
-        command.upgrade(config, HEAD)
+        with Operations.context(migration):
+            migration.run_migrations()
     except CommandError as error:
         raise LedgerUnavailable(
             f"the ledger was written by another version of PersonaAgent ({error}): upgrade PersonaAgent"

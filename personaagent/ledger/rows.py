@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_
 
-from personaagent.ledger.tables import interactions
+from personaagent.ledger.tables import interactions, storable
 from personaagent.ports import Where
 from personaagent.types import Clause, Fact, Interaction, Persona, Pin, Section, Sections, ToolTrace
 
@@ -43,20 +43,24 @@ def interaction_row(interaction: Interaction) -> dict[str, Any]:
         "user_id": interaction.user_id,
         "id": interaction.id,
         "created_at": to_micros(interaction.created_at),
-        "query": interaction.query,
-        "thread_id": interaction.thread_id,
-        "task": interaction.task,
+        "query": storable(interaction.query),
+        "thread_id": _words(interaction.thread_id),
+        "task": _words(interaction.task),
         "choices": list(interaction.choices),
-        "response": interaction.response,
+        "response": _words(interaction.response),
         "tools": [trace_json(trace) for trace in interaction.tools],
         "persona_version": interaction.persona_version,
-        "ground_truth": interaction.ground_truth,
+        "ground_truth": _words(interaction.ground_truth),
         "truth_source": interaction.truth_source,
         "truth_confidence": interaction.truth_confidence,
         "rating": interaction.rating,
         "labelled_at": maybe_micros(interaction.labelled_at),
         "metadata": plain(interaction.metadata),
     }
+
+
+def _words(text: str | None) -> str | None:
+    return None if text is None else storable(text)
 
 
 def interaction_of(row: Mapping[Any, Any]) -> Interaction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -31,9 +32,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with endpoint() as (base_url, _):
         process = subprocess.Popen(
             [
-                Path(sys.executable).with_name("langgraph"), "dev", "--no-browser", "--no-reload",
-                "--port", str(port), "--n-jobs-per-worker", "10",
-            ],  # fmt: skip
+                Path(sys.executable).with_name("langgraph"),
+                "dev",
+                "--no-browser",
+                "--no-reload",
+                "--port",
+                str(port),
+                "--n-jobs-per-worker",
+                "10",
+            ],
             cwd=ROOT,
             env=os.environ
             | {
@@ -111,7 +118,7 @@ async def test_a_turn_streams_and_its_feedback_labels_the_interaction(server: st
 
 async def test_a_run_without_a_user_fails_with_the_reason(server: str) -> None:
     client = get_client(url=server)
-    with pytest.raises(Exception, match="user_id"):
+    with pytest.raises(Exception, match="InvalidUserId"):
         await _wait(client, None, {"messages": [{"role": "user", "content": "hello"}]}, {"user_id": ""})
 
 
@@ -130,7 +137,8 @@ async def test_another_users_interaction_cannot_be_labelled(server: str) -> None
 async def test_replaying_a_finished_turn_writes_no_second_interaction(server: str) -> None:
     client = get_client(url=server)
     thread = (await client.threads.create())["thread_id"]
-    turn = await _wait(client, thread, {"messages": [{"role": "user", "content": "once only"}]}, {"user_id": "replayer"})
+    message = {"messages": [{"role": "user", "content": "once only"}]}
+    turn = await _wait(client, thread, message, {"user_id": "replayer"})
     history = await client.threads.get_history(thread)
     before_reason = next(state for state in history if state["next"] == ["reason"])
     again = await client.runs.wait(
@@ -156,7 +164,7 @@ async def test_enough_labels_bring_an_alignment_in_the_background(server: str) -
         outcome = done[0]["values"].get("outcome", "") if done else ""
         if outcome:
             break
-        time.sleep(0.25)
+        await asyncio.sleep(0.25)
     assert outcome
 
 

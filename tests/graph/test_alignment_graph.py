@@ -1,0 +1,198 @@
+"""Alignment: honest simulation, the gate, compare-and-swap, and what it costs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from langchain_core.messages import BaseMessage
+
+from graph.alignment import build_alignment
+from graph.services import Services
+from graph_house import Build, past
+from personaagent.context import Context
+from personaagent.errors import ModelOutputInvalid, ModelUnreachable, PersonaConflict
+from personaagent.persona.seed import seed_sections
+from personaagent.ports import Role
+from personaagent.types import FactOperation, Section, UserProfile
+from scripted import ScriptedModels
+
+CHOICES = ("jazz", "rock")
+OVERLONG = {"sections": {"who": [{"text": "x" * 5_000, "evidence": []}]}}
+
+
+async def align(services: Services, **context: Any) -> dict[str, Any]:
+    return await build_alignment(services).compile().ainvoke({}, context=Context(**{"user_id": "ann", **context}))
+
+
+def edited(text: str, evidence: tuple[int, ...] = (1,)) -> dict[str, Any]:
+    """What an editor answers: the seed, and one clause more."""
+    seed = seed_sections(UserProfile(user_id="ann"))
+    sections: dict[str, Any] = {
+        section.value: [{"text": clause.text, "evidence": []} for clause in seed.get(section, ())]
+        for section in Section
+    }
+    sections["answering"].append({"text": text, "evidence": list(evidence)})
+    return {"sections": sections}
+
+
+def persuadable(wish: str = "Always says rock.", **fields: Any) -> ScriptedModels:
+    """A model that says jazz until the persona has the editor's wish in it."""
+
+    def choose(role: Role, messages: list[BaseMessage], choices: list[str]) -> str:
+        return "rock" if wish in messages[0].text else "jazz"
+
+    def structured(role: Role, messages: list[BaseMessage], schema: dict[str, Any]) -> dict[str, Any] | Exception:
+        if role == "critic":
+            return {"persona_change": "Say that the user wants rock.", "tool_use": "", "about_user": "Likes rock."}
+        if role == "editor":
+            return edited(wish)
+        return ModelOutputInvalid("not asked here")
+
+    return ScriptedModels(choose=choose, structured=structured, tool_calling=False, **fields)
+
+
+async def fill(services: Services, truths: list[str], user_id: str = "ann") -> None:
+    rows = [past(user_id, n, truth, task="music", choices=CHOICES) for n, truth in enumerate(truths)]
+    await services.episodic.append_many(user_id, rows)
+
+
+async def test_a_candidate_that_wins_on_newer_interactions_is_committed_with_its_evidence(build: Build) -> None:
+    services = build(persuadable())
+    await fill(services, ["rock"] * 9)
+    out = await align(services, align_epochs=1)
+    version = out["committed"]
+    assert (version.version, version.parent, version.origin, version.proposer) == (1, 0, "aligned", "gradient")
+    assert (version.loss_before, version.loss_after) == (1.0, 0.0)
+    assert set(version.evidence) <= {f"ann-{n}" for n in range(3)}
+    assert version.aligned_through == (await services.episodic.get("ann", "ann-8")).created_at
+    assert (await services.personas.current("ann")) == version
+    assert out["calls"] > 0
+    assert out["tokens"] > 0
+
+
+async def test_a_candidate_that_does_not_win_changes_nothing_and_says_why(build: Build) -> None:
+    services = build(persuadable())
+    await fill(services, ["rock"] * 3 + ["jazz"] * 6)
+    out = await align(services, align_epochs=1)
+    assert out["committed"] is None
+    assert "no change" in out["outcome"]
+    assert (await services.personas.current("ann")).version == 0  # type: ignore[union-attr]
+    kept = await services.candidates.newest("ann", 5)
+    assert any("worse" in c.verdict.reason for c in kept if c.verdict)
+
+
+async def test_without_the_gate_the_same_candidate_would_have_been_taken(build: Build) -> None:
+    services = build(persuadable())
+    await fill(services, ["rock"] * 3 + ["jazz"] * 6)
+    out = await align(services, align_epochs=1, align_gate=False)
+    assert out["committed"].proposer == "gradient"
+
+
+async def test_no_ground_truth_of_the_batch_or_of_later_interactions_is_reachable(build: Build) -> None:
+    models = ScriptedModels("I do not know.")
+    services = build(models)
+    rows = [past("ann", n, f"CANARY-{n}-", query=f"the same question {n % 3}") for n in range(12)]
+    await services.episodic.append_many("ann", rows)
+    for n in (2, 5, 11):  # facts from before the batch, from inside it, and from its end
+        fact = FactOperation(kind="add", text=f"FACT-CANARY-{n}-", evidence=(f"ann-{n}",), confidence=0.9)
+        await services.semantic.apply("ann", [fact], through=rows[-1].created_at)
+    await align(services, align_batch=3, align_judge=4, align_epochs=1)
+    simulated = "\n".join(call.text for call in models.calls_of("simulator"))
+    assert "CANARY-4-" in simulated  # the past before the batch is there
+    assert "FACT-CANARY-2-" in simulated
+    for hidden in range(5, 12):
+        assert f"CANARY-{hidden}-" not in simulated
+    assert models.calls_of("agent") == []
+
+
+async def test_simulation_writes_nothing_back(build: Build) -> None:
+    services = build(persuadable())
+    await fill(services, ["rock"] * 9)
+    await align(services)
+    assert await services.episodic.count("ann") == 9
+
+
+async def test_an_editor_that_fails_is_refused_and_the_model_free_proposer_stands_in(build: Build) -> None:
+    models = persuadable()
+    services = build(models)
+    await fill(services, ["rock"] * 9)
+    models.fail("editor", ModelOutputInvalid("truncated"), times=9)
+    out = await align(services, align_epochs=1)
+    proposers = {candidate.proposer for candidate in out["rejected"]}
+    assert "histogram" in proposers
+    assert any("truncated" in c.verdict.reason for c in out["rejected"] if c.proposer == "gradient")
+    assert out["committed"] is None
+
+
+@pytest.mark.parametrize("answer", [{}, {"sections": {}}, {"sections": "all of it"}, OVERLONG])
+async def test_an_empty_or_broken_rewrite_is_never_committed(build: Build, answer: dict[str, Any]) -> None:
+    def structured(role: Role, messages: list[BaseMessage], schema: dict[str, Any]) -> dict[str, Any]:
+        return answer if role == "editor" else {"persona_change": "change it", "tool_use": "", "about_user": ""}
+
+    services = build(ScriptedModels(structured=structured, tool_calling=False))
+    await fill(services, ["rock"] * 9)
+    out = await align(services, align_epochs=1, align_gate=False)
+    assert out["committed"] is None
+
+
+async def test_of_two_alignments_at_once_one_commits_and_the_other_stops(build: Build) -> None:
+    services = build(persuadable(latency=0.01))
+    await fill(services, ["rock"] * 9)
+    outs = await asyncio.gather(*(align(services, align_epochs=1) for _ in range(4)))
+    assert len([out for out in outs if out["committed"]]) == 1
+    assert [p.version for p in await services.personas.history("ann")] == [0, 1]
+    assert all("no change" in out["outcome"] for out in outs if not out["committed"])
+
+
+async def test_one_wrong_critic_does_not_stop_the_others(build: Build) -> None:
+    models = persuadable()
+    models.fail("critic", ModelUnreachable("down"))
+    services = build(models)
+    await fill(services, ["rock"] * 9)
+    assert (await align(services, align_epochs=1))["committed"] is not None
+
+
+async def test_with_one_label_there_is_nothing_to_align_on(build: Build) -> None:
+    services = build(persuadable())
+    await fill(services, ["rock"])
+    out = await align(services)
+    assert out["committed"] is None
+    assert "at least 2" in out["outcome"]
+
+
+async def test_a_spent_budget_makes_alignment_wait(build: Build) -> None:
+    services = build(persuadable(), align_daily_calls=5)
+    await fill(services, ["rock"] * 9)
+    assert (await align(services, align_epochs=1))["calls"] > 5
+    out = await align(services, align_epochs=1)
+    assert out["calls"] == 0
+    assert "budget" in out["outcome"]
+
+
+async def test_alignment_reads_one_user_only(build: Build) -> None:
+    models = persuadable()
+    services = build(models)
+    await fill(services, ["rock"] * 9)
+    await services.episodic.append_many(
+        "bob", [past("bob", n, "jazz", query=f"BOB-{n}", task="music", choices=CHOICES) for n in range(9)]
+    )
+    await align(services)
+    assert not [call for call in models.calls if "BOB-" in call.text]
+    assert await services.personas.current("bob") is None
+
+
+async def test_the_profile_follows_the_labels(build: Build) -> None:
+    services = build(persuadable())
+    await fill(services, ["rock"] * 9)
+    await align(services, align_epochs=1)
+    assert "rock" in (await services.semantic.profile("ann")).text
+
+
+async def test_a_stale_parent_is_refused(build: Build) -> None:
+    services = build(persuadable())
+    seed = await services.seed_persona("ann")
+    await services.personas.append("ann", seed.sections, "manual", expected_parent=0)
+    with pytest.raises(PersonaConflict):
+        await services.personas.append("ann", seed.sections, "manual", expected_parent=0)

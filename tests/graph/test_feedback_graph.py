@@ -1,0 +1,96 @@
+"""Feedback: what the user really wanted becomes ground truth, and brings about alignments in time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from graph.agent import build_agent
+from graph.feedback import build_feedback
+from graph.services import Services
+from graph_house import Build, past
+from personaagent.context import Context
+from personaagent.errors import InvalidLabel, UnknownInteraction
+from personaagent.scheduling import ALIGNMENT
+from scripted import ScriptedModels
+
+
+async def feed(services: Services, user_id: str = "ann", align: Any = "background", **given: Any) -> dict[str, Any]:
+    graph = build_feedback(services).compile()
+    return await graph.ainvoke(given, context=Context(user_id=user_id, align=align))  # type: ignore[arg-type]
+
+
+async def answered(services: Services, text: str = "Which film?") -> str:
+    agent = build_agent(services).compile()
+    out = await agent.ainvoke({"messages": [HumanMessage(text)]}, context=Context(user_id="ann"))
+    return str(out["interaction_id"])
+
+
+async def test_a_correction_becomes_the_ground_truth_and_the_answer_stays_beside_it(build: Build) -> None:
+    services = build(ScriptedModels(agent="Alien"))
+    key = await answered(services)
+    out = await feed(services, interaction_id=key, ground_truth="Solaris")
+    labelled = out["interaction"]
+    assert (labelled.response, labelled.ground_truth, labelled.truth_source) == ("Alien", "Solaris", "correction")
+    (recall,) = await services.episodic.search("ann", "Which film?", 1)
+    assert recall.interaction.ground_truth == "Solaris"
+
+
+async def test_a_good_rating_accepts_the_answer_and_a_bad_one_labels_nothing(build: Build) -> None:
+    services = build(ScriptedModels(agent="Alien"))
+    key = await answered(services)
+    assert (await feed(services, interaction_id=key, rating=1))["interaction"].ground_truth is None
+    assert (await feed(services, interaction_id=key, rating=5))["interaction"].ground_truth == "Alien"
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"ground_truth": "  "}, {"rating": 9}, {"ground_truth": "x", "source": "hearsay"}]
+)
+async def test_feedback_that_says_nothing_is_refused(build: Build, given: dict[str, Any]) -> None:
+    services = build(ScriptedModels())
+    key = await answered(services)
+    with pytest.raises(InvalidLabel):
+        await feed(services, interaction_id=key, **given)
+    assert (await services.episodic.get("ann", key)).ground_truth is None
+
+
+async def test_an_unknown_interaction_and_another_users_are_the_same_to_a_stranger(build: Build) -> None:
+    services = build(ScriptedModels())
+    key = await answered(services)
+    for user, wanted in (("ann", "no-such-id"), ("bob", key)):
+        with pytest.raises(UnknownInteraction):
+            await feed(services, user_id=user, interaction_id=wanted, ground_truth="x")
+    assert (await services.episodic.get("ann", key)).ground_truth is None
+
+
+async def test_enough_new_labels_enqueue_one_alignment_and_never_run_it_inline(build: Build) -> None:
+    models = ScriptedModels()
+    services = build(models, align_after=2, align_delay_s=0)
+    await services.episodic.append_many("ann", [past("ann", n, "x") for n in range(3)])
+    assert not (await feed(services, interaction_id="ann-0", ground_truth="a"))["due"]
+    assert await services.jobs.depth("ann") == 0
+    for n in (1, 2):
+        out = await feed(services, interaction_id=f"ann-{n}", ground_truth="a")
+        assert out["due"]
+        assert "outcome" not in out
+    (job,) = await services.jobs.pending("ann")
+    assert job.kind == ALIGNMENT
+    assert job.payload["user_id"] == "ann"
+    assert models.calls == []
+
+
+async def test_alignment_at_once_runs_inside_the_feedback_graph(build: Build) -> None:
+    services = build(ScriptedModels(tool_calling=False), align_after=1)
+    await services.episodic.append_many("ann", [past("ann", n, "x") for n in range(4)])
+    out = await feed(services, align="now", interaction_id="ann-3", ground_truth="y")
+    assert out["outcome"].startswith("no change")
+    assert not (await feed(services, align="off", interaction_id="ann-3", ground_truth="z")).get("outcome")
+
+
+async def test_labels_are_counted_anew_after_an_alignment(build: Build) -> None:
+    services = build(ScriptedModels(tool_calling=False), align_after=2)
+    await services.episodic.append_many("ann", [past("ann", n, "x") for n in range(4)])
+    due = [(await feed(services, align="now", interaction_id=f"ann-{n}", ground_truth="y"))["due"] for n in range(4)]
+    assert due == [False, True, False, True]
