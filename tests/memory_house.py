@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from scripted import HashEmbedder
-
 from personaagent.errors import IndexUnavailable, LedgerUnavailable, PersonaAgentError
 from personaagent.ledger.database import Database, sqlite_url
 from personaagent.ledger.facts import Facts
@@ -26,6 +24,7 @@ from personaagent.memory.spool import Spool
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.ports import Hit, Point, Vectors, Where
 from personaagent.types import Interaction
+from scripted import HashEmbedder
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -15,8 +15,7 @@ from personaagent.memory.spool import Spool
 from personaagent.ports import Embedder, Hit, VectorIndex, Vectors, Where
 from personaagent.types import Interaction, Recall, TruthSource
 
-MIN_FETCH = 24  # results asked of the index at least: room for age and near-duplicates to reorder a few
-FETCH_A_PLACE = 4
+SPARE = 16  # results asked of the index beyond k: about as many ranks as age can cost (``ranking``)
 SETTLE = 256  # work that a search carries out first; only an import under way leaves more
 
 
@@ -91,17 +90,19 @@ class LedgerEpisodicMemory:
         text = query.strip()
         if k < 1 or not text:
             return []
-        vector, waiting = await asyncio.gather(self._vector(text), self._indexer.depth(user_id))
+        vector, fetch = await self._vector(text), k + SPARE
+        hits, waiting = await asyncio.gather(
+            self._index.search(user_id, vector, text, fetch, where), self._indexer.depth(user_id)
+        )
         if waiting:
             await self._settle(user_id)
-        fetch, found = max(MIN_FETCH, FETCH_A_PLACE * k), list[Recall]()
-        while True:
             hits = await self._index.search(user_id, vector, text, fetch, where)
-            found = await self._read(user_id, hits, where)
-            best = ranked(found, k, self._half_life_days)
+        while True:
+            best = ranked(await self._read(user_id, hits, where), k, self._half_life_days)
             if len(best) == k or len(hits) < fetch:
                 return best
             fetch *= 4  # filters and near-duplicates took too many
+            hits = await self._index.search(user_id, vector, text, fetch, where)
 
     async def newest(self, user_id: str, limit: int, where: Where = Where()) -> list[Interaction]:
         """The newest ``limit`` interactions, oldest first."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from weakref import WeakKeyDictionary
 
@@ -54,20 +54,20 @@ class Indexer:
 
         Raises whatever keeps the index or the embedder from working; what was not done yet waits on.
         """
-        done, total = 0, 0
         async with self._lock():
-            if progress is not None:
-                total = await self._outbox.depth(user_id)
-            while limit is None or done < limit:
-                work = await self._outbox.pending(BATCH if limit is None else min(BATCH, limit - done), user_id)
-                if not work:
-                    break
-                await self._carry_out(work)
-                await self._outbox.done([piece.seq for piece in work])
-                done += len(work)
-                if progress is not None:
-                    progress(done, max(total, done))
-        return done
+            return await self._drain(user_id, limit, progress)
+
+    async def rebuild(self, empty: Callable[[], Awaitable[None]], progress: Progress | None = None) -> int:
+        """Empty the index by ``empty`` and fill it from the ledger; returns how much work that was.
+
+        All interactions are put into the outbox before, so that a crash leaves the work waiting, and once more after,
+        in case another process carried some of it out on the index that was then emptied.
+        """
+        async with self._lock():
+            await self._outbox.refill()
+            await empty()
+            await self._outbox.refill()
+            return await self._drain(None, None, progress)
 
     async def try_flush(self, user_id: str) -> bool:
         """Flush this user's work; a named failure leaves it in the outbox for the retry in the background.
@@ -101,6 +101,22 @@ class Indexer:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+    async def _drain(self, user_id: str | None, limit: int | None, progress: Progress | None) -> int:
+        done = 0
+        total = 0 if progress is None else await self._outbox.depth(user_id)
+        while limit is None or done < limit:
+            size = BATCH if limit is None else min(BATCH, limit - done)
+            work = await self._outbox.pending(size, user_id)
+            if work:
+                await self._carry_out(work)
+                await self._outbox.done([piece.seq for piece in work])
+                done += len(work)
+                if progress is not None:
+                    progress(done, max(total, done))
+            if len(work) < size:
+                break  # what comes meanwhile has a flush of its own
+        return done
 
     def _retry_later(self) -> None:
         if not self.retrying:

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from personaagent.errors import EmbedderChanged
 from personaagent.ledger.meta import Meta
-from personaagent.ledger.outbox import Outbox
 from personaagent.memory.indexer import Indexer, Progress
 from personaagent.ports import Embedder, VectorIndex
 
@@ -37,23 +36,15 @@ async def check_embedder(meta: Meta, embedder: Embedder) -> None:
 
 
 async def reindex(
-    meta: Meta,
-    outbox: Outbox,
-    indexer: Indexer,
-    index: RebuildableIndex,
-    embedder: Embedder,
-    progress: Progress | None = None,
+    meta: Meta, indexer: Indexer, index: RebuildableIndex, embedder: Embedder, progress: Progress | None = None
 ) -> int:
     """Empty the index and fill it from the ledger; returns how many interactions were written.
 
-    First the work goes to the outbox, then the index is emptied: a crash leaves the work waiting, and the next start
-    carries on with it. Raises HomeInUse, IndexUnavailable and what the embedder raises.
+    A crash leaves the work waiting in the outbox, and the next start carries on with it. Raises HomeInUse,
+    IndexUnavailable and what the embedder raises.
     """
     await meta.set(SPACE_KEY, _space(embedder))
-    waiting = await outbox.refill()
-    await index.wipe()
-    await indexer.flush(progress=progress)
-    return waiting
+    return await indexer.rebuild(index.wipe, progress)
 
 
 def _space(embedder: Embedder) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from memory_house import START, House, episode, opened, uid
 
+from memory_house import START, House, episode, opened, uid
 from personaagent.errors import (
     EmbedderChanged,
     IndexUnavailable,
@@ -214,7 +214,7 @@ async def test_an_index_that_is_down_loses_nothing_and_catches_up_in_order(house
         await house.episodic.search("ann", "question", 3)
     assert house.indexer.retrying
     house.index_up()
-    while house.indexer.retrying:
+    while house.indexer.retrying:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     assert await house.indexer.depth() == 0
     assert house.index.written == [uid(n) for n in range(6)]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from memory_house import House, opened
 
+from memory_house import House, opened
 from personaagent.errors import BadRow
 from personaagent.memory.importing import MAX_LINE_BYTES, ImportReport, import_file
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from memory_house import START, House, episode, opened, uid
 
+from memory_house import START, House, episode, opened, uid
 from personaagent.errors import IndexUnavailable, ModelUnreachable
 from personaagent.memory.semantic import within_budget
 from personaagent.models.tokens import count_tokens

@@ -1,0 +1,191 @@
+"""Export and import: a user round trips, and a document can harm nobody."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memory_house import House, episode, opened, uid
+from personaagent.errors import ConflictError, InputError, InvalidUserId
+from personaagent.ledger.grants import Grants
+from personaagent.ledger.users import Users
+from personaagent.memory.portability import export_user, import_user
+from personaagent.types import Clause, FactOperation, Section, ToolTrace
+
+PARTS = ("interactions", "facts", "personas", "pins", "grants", "profile_through", "personalize")
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with opened(tmp_path / "home") as made:
+        yield made
+
+
+@pytest.fixture
+async def elsewhere(tmp_path: Path) -> AsyncIterator[House]:
+    async with opened(tmp_path / "elsewhere") as made:
+        yield made
+
+
+@pytest.fixture
+async def document(house: House) -> dict[str, Any]:
+    """The export of a user with something in every part, through JSON text as it would travel."""
+    trace = ToolTrace(
+        name="wikipedia", arguments={"query": "Rome", "n": [1, None]}, outcome="ok", brief="...", used=True
+    )
+    await house.episodic.append_many(
+        "ann", [episode(n, tools=(trace,), task="t", metadata={"n": n}) for n in range(20)]
+    )
+    await house.episodic.label("ann", uid(3), "Paris 🦊", "correction")
+    (rome,) = await house.semantic.apply(
+        "ann", [FactOperation(kind="add", text="Lives in Rome.", evidence=(uid(2),))], through=episode(3).created_at
+    )
+    moved = FactOperation(kind="supersede", fact_id=rome.id, text="Lives in Oslo.", evidence=(uid(8),))
+    await house.semantic.apply("ann", [moved], through=episode(9).created_at)
+    for version, text in enumerate(["Be precise.", "Be brief."]):
+        sections = {Section.ANSWERING: (Clause(text=text, evidence=(uid(1),)),)}
+        parent = version - 1 if version else None
+        await house.personas.append("ann", sections, "aligned", expected_parent=parent, loss_before=0.5)
+    await house.personas.pin("ann", "Always answer in French.")
+    await Grants(house.database).put("ann", "wikipedia", "deny")
+    await Grants(house.database).put("ann", "recall", "approve")
+    await Users(house.database).set_personalize("ann", False)
+    exported: dict[str, Any] = json.loads(json.dumps(await export_user(house.database, "ann")))
+    return exported
+
+
+def parts(document: dict[str, Any], user: str) -> list[Any]:
+    text = json.dumps([document[part] for part in PARTS], ensure_ascii=False)
+    return json.loads(text.replace(f'"user_id": "{user}"', '"user_id": "?"'))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("user", ["ann", "żółć/🦊"])
+async def test_a_user_carries_on_elsewhere_as_they_were(document: dict[str, Any], elsewhere: House, user: str) -> None:
+    await import_user(elsewhere.database, elsewhere.indexer, user, document)
+    assert parts(await export_user(elsewhere.database, user), user) == parts(document, "ann")
+    assert sorted(await elsewhere.found(user, "question")) == sorted(uid(n) for n in range(20))
+    persona = await elsewhere.personas.current(user)
+    assert persona is not None
+    assert (persona.version, persona.user_id) == (1, user)
+    assert [fact.text for fact in (await elsewhere.semantic.profile(user)).facts] == ["Lives in Oslo."]
+
+
+async def test_the_same_import_again_changes_nothing(document: dict[str, Any], elsewhere: House) -> None:
+    for _ in range(2):
+        await import_user(elsewhere.database, elsewhere.indexer, "ann", document)
+    assert parts(await export_user(elsewhere.database, "ann"), "ann") == parts(document, "ann")
+
+
+async def test_an_import_that_was_cut_off_is_completed_by_the_next(
+    document: dict[str, Any], elsewhere: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for owner, name in ((type(elsewhere.facts), "put"), (type(elsewhere.personas), "restore"), (Grants, "put")):
+        with monkeypatch.context() as patch:
+
+            async def crash(*args: object) -> None:
+                raise RuntimeError("crash")
+
+            patch.setattr(owner, name, crash)
+            with pytest.raises(RuntimeError):
+                await import_user(elsewhere.database, elsewhere.indexer, "ann", document)
+    await import_user(elsewhere.database, elsewhere.indexer, "ann", document)
+    assert parts(await export_user(elsewhere.database, "ann"), "ann") == parts(document, "ann")
+
+
+async def test_a_user_with_memories_of_their_own_is_not_overwritten(house: House, document: dict[str, Any]) -> None:
+    await house.episodic.append("ann", episode(99))
+    with pytest.raises(ConflictError, match="forget them first"):
+        await import_user(house.database, house.indexer, "ann", document)
+    assert await house.episodic.count("ann") == 21
+
+
+async def test_rows_that_claim_another_user_are_written_under_the_callers(
+    document: dict[str, Any], elsewhere: House
+) -> None:
+    await elsewhere.episodic.append("bob", episode(100, "bob"))
+    before = parts(await export_user(elsewhere.database, "bob"), "bob")
+    hostile = json.loads(json.dumps(document).replace('"user_id": "ann"', '"user_id": "bob"'))
+    await import_user(elsewhere.database, elsewhere.indexer, "mallory", hostile)
+    assert parts(await export_user(elsewhere.database, "bob"), "bob") == before
+    assert await elsewhere.found("bob", "question") == [uid(100)]
+    assert await elsewhere.episodic.count("mallory") == 20
+
+
+def damaged(document: dict[str, Any], path: list[Any], value: Any) -> dict[str, Any]:
+    broken = copy.deepcopy(document)
+    place: Any = broken
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return broken
+
+
+DAMAGES: list[tuple[list[Any], Any]] = [
+    (["format"], "zip"),
+    (["version"], 2),
+    (["interactions"], "x"),
+    (["interactions", 0], None),
+    (["interactions", 0, "query"], 4),
+    (["interactions", 0, "query"], " "),
+    (["interactions", 0, "query"], "x" * 32_001),
+    (["interactions", 0, "id"], ""),
+    (["interactions", 0, "id"], "x" * 65),
+    (["interactions", 0, "id"], uid(1)),
+    (["interactions", 0, "created_at"], "2026-01-01T00:00:00"),
+    (["interactions", 0, "created_at"], "never"),
+    (["interactions", 0, "created_at"], episode(1).created_at.isoformat()),
+    (["interactions", 0, "rating"], 9),
+    (["interactions", 0, "truth_source"], "hearsay"),
+    (["interactions", 0, "truth_confidence"], 2),
+    (["interactions", 0, "task"], "x" * 257),
+    (["interactions", 0, "metadata"], {"a": float("nan")}),
+    (["interactions", 0, "tools"], [{"name": "x"}]),
+    (["facts", 0, "evidence"], [uid(999)]),
+    (["facts", 0, "text"], "x" * 301),
+    (["facts", 0, "confidence"], -1),
+    (["facts", 0, "status"], "true"),
+    (["personas", 1, "version"], 7),
+    (["personas", 0, "parent"], 0),
+    (["personas", 0, "sections"], {"root": []}),
+    (["personas", 0, "sections"], {"who": [{"text": "x" * 301, "evidence": []}]}),
+    (["pins", 0, "text"], ""),
+    (["grants", 0], ["rm", "everything"]),
+    (["grants", 0], ["", "allow"]),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), DAMAGES, ids=[f"{p[0]}-{p[-1]}-{n}" for n, (p, _) in enumerate(DAMAGES)])
+async def test_a_damaged_document_is_named_and_writes_nothing(
+    document: dict[str, Any], elsewhere: House, path: list[Any], value: Any
+) -> None:
+    with pytest.raises(InputError) as caught:
+        await import_user(elsewhere.database, elsewhere.indexer, "ann", damaged(document, path, value))
+    assert len(str(caught.value)) < 300
+    empty = await export_user(elsewhere.database, "ann")
+    assert [empty[part] for part in PARTS[:5]] == [[]] * 5
+
+
+@pytest.mark.parametrize("document_", [None, [], "x", {}, {"format": "personaagent-user", "version": 1}])
+async def test_what_is_no_export_is_refused(elsewhere: House, document_: Any) -> None:
+    with pytest.raises(InputError):
+        await import_user(elsewhere.database, elsewhere.indexer, "ann", document_)
+
+
+async def test_secrets_in_a_document_are_masked(document: dict[str, Any], elsewhere: House) -> None:
+    hostile = damaged(document, ["interactions", 0, "query"], "my card is 4111 1111 1111 1111")
+    await import_user(elsewhere.database, elsewhere.indexer, "ann", hostile)
+    assert "4111" not in json.dumps(await export_user(elsewhere.database, "ann"))
+
+
+async def test_an_unknown_user_exports_as_empty_and_nobody_is_an_error(house: House) -> None:
+    empty = await export_user(house.database, "stranger")
+    assert (empty["user_id"], empty["interactions"], empty["personas"]) == ("stranger", [], [])
+    assert datetime.fromisoformat(empty["exported_at"]).tzinfo in {UTC, datetime.now(UTC).tzinfo}
+    with pytest.raises(InvalidUserId):
+        await export_user(house.database, "")
