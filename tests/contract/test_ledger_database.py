@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -167,6 +169,21 @@ async def test_a_file_that_is_no_database_is_an_unavailable_ledger(tmp_path: Pat
     (tmp_path / "ledger.sqlite").write_bytes(b"not a database" * 1000)
     with pytest.raises(LedgerUnavailable, match=r"ledger\.sqlite"):
         await Meta(Database(sqlite_url(tmp_path))).get("key")
+
+
+async def test_a_ledger_that_another_process_keeps_locked_is_unavailable_and_then_usable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("personaagent.ledger.database.BUSY_SECONDS", 0.05)
+    meta = Meta(Database(sqlite_url(tmp_path)))
+    await meta.set("key", "before")
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerUnavailable, match="locked"):
+            await meta.set("key", "never")
+        assert await meta.get("key") == "before"  # readers do not wait for a writer
+    await meta.set("key", "after")
+    assert await meta.get("key") == "after"
 
 
 @pytest.mark.parametrize(

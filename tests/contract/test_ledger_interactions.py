@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import IntegrityError
 
 from personaagent.errors import InvalidLabel, UnknownInteraction
 from personaagent.ledger.database import Database
@@ -114,8 +115,8 @@ async def test_append_many_counts_what_is_new_and_keeps_the_first_of_equal_ids(i
 
 
 async def test_append_many_stores_all_or_nothing(interactions: Interactions, database: Database) -> None:
-    broken = replace(episode(700), query=None)  # type: ignore[arg-type]
-    with pytest.raises(Exception, match="query"):
+    broken = replace(episode(700), id=None)  # type: ignore[arg-type]
+    with pytest.raises(IntegrityError):
         await interactions.append_many("ann", [*(episode(n) for n in range(600)), broken])
     assert await interactions.count("ann") == 0
     assert await ops(database) == []
