@@ -64,13 +64,12 @@ async def test_processes_can_open_a_new_ledger_at_once_and_write_to_it_together(
     url = await fresh_url()
     code = (
         "import asyncio, sys\n"
-        "from personaagent.ledger.budget import Budget\n"
         "from personaagent.ledger.database import Database\n"
-        "from datetime import date\n"
+        "from personaagent.ledger.users import Users\n"
         "async def main():\n"
-        "    budget = Budget(Database(sys.argv[1]))\n"
-        "    for _ in range(20):\n"
-        "        await budget.add('ann', date(2026, 1, 1), 1, 10)\n"
+        "    users = Users(Database(sys.argv[1]))\n"
+        "    for _ in range(60):\n"
+        "        await users.add_label('ann')\n"  # reads before it writes
         "asyncio.run(main())\n"
     )
     processes = [
@@ -81,9 +80,9 @@ async def test_processes_can_open_a_new_ledger_at_once_and_write_to_it_together(
         assert process.returncode == 0, stderr.decode()
     database = Database(url)
     async with database.read() as connection:
-        rows = (await connection.execute(text("SELECT calls, tokens FROM budget"))).all()
+        rows = (await connection.execute(text("SELECT user_id, new_labels FROM users"))).all()
     await database.close()
-    assert [tuple(row) for row in rows] == [(60, 600)]
+    assert [tuple(row) for row in rows] == [("ann", 180)]
 
 
 async def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(fresh_url: MakeUrl) -> None:
