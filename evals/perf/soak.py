@@ -121,7 +121,7 @@ async def live(house: House, account: Account, actions: int, rng: random.Random,
             account.kept[key] = (
                 await house.memory.label(account.user_id, key, f"t{rng.random()}", "correction")
             ).ground_truth
-        elif dice < 0.995:
+        elif dice < 0.98:
             tally.count("forget")
             await _forget(house, account, rng.sample(known, min(len(known), rng.randint(1, 3))))
         else:
