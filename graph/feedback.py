@@ -1,4 +1,4 @@
-"""record_feedback → (alignment | END): what the user really wanted, and what follows from it."""
+"""record_feedback → watch_persona → (alignment | END): what the user really wanted, and what follows from it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from langgraph.runtime import Runtime
 from graph.alignment import build_alignment
 from graph.services import Services, default_services
 from nodes.record_feedback import record_feedback
+from nodes.watch_persona import watch_persona
 from personaagent.context import Context
 from personaagent.state import FeedbackInput, FeedbackOutput, FeedbackState
 
@@ -31,12 +32,18 @@ def build_feedback(services: Services) -> StateGraph[FeedbackState, Context, Fee
         metadata={"description": "The interaction gets its ground truth"},
     )
     builder.add_node(
+        "watch_persona",
+        partial(watch_persona, watch=services.watch_persona),
+        metadata={"description": "A committed version that does worse live than its parent is rolled back"},
+    )
+    builder.add_node(
         "alignment",
         build_alignment(services).compile(name="alignment"),
         metadata={"description": "Test-time alignment of the persona"},
     )
     builder.add_edge(START, "record_feedback")
-    builder.add_conditional_edges("record_feedback", route_feedback, {"alignment": "alignment", "__end__": END})
+    builder.add_edge("record_feedback", "watch_persona")
+    builder.add_conditional_edges("watch_persona", route_feedback, {"alignment": "alignment", "__end__": END})
     builder.add_edge("alignment", END)
     return builder
 

@@ -29,6 +29,7 @@ from personaagent.memory.statements import Statements
 from personaagent.memory.statistics import describe
 from personaagent.models.chat import ModelsFromSettings
 from personaagent.models.embedder import embedder_from
+from personaagent.persona.monitor import watch
 from personaagent.persona.seed import seed_sections
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.ports import Embedder, Models, VectorIndex, Where
@@ -37,6 +38,7 @@ from personaagent.settings import Settings
 from personaagent.types import Candidate, Persona, Section, Sections, UserProfile
 
 HISTORY = 400  # newest labelled interactions that statistics are made of
+WATCHED = 400  # newest answers that the monitor looks at
 READ = 200  # new interactions that one refresh of the profile reads
 
 
@@ -113,6 +115,30 @@ class Services:
         if due and context.align == "background":
             await self._scheduler().schedule(user_id, context)
         return due
+
+    async def watch_persona(self, user_id: str) -> Persona | None:
+        """Roll back the version in force where it does worse live than its parent; returns the new version or None."""
+        current = await self.personas.current(user_id)
+        if current is None or current.origin != "aligned" or current.parent is None:
+            return None
+        parent = await self.personas.get(user_id, current.parent)
+        answered = await self.interactions.newest(user_id, WATCHED, Where(since=parent.created_at))
+        found = watch(current, parent, answered)
+        if not found.worse:
+            return None
+        try:
+            return await self.personas.append(
+                user_id,
+                parent.sections,
+                "rollback",
+                expected_parent=current.version,
+                proposer="monitor",
+                reason=f"rolled back by the monitor: {found.reason}",
+                loss_before=found.after,
+                loss_after=found.before,
+            )
+        except PersonaConflict:
+            return None  # another version is in force by now, and this one is no longer in question
 
     async def approve_for_good(self, user_id: str, tool: str) -> None:
         """Note that a tool with side effects need not ask this user again."""

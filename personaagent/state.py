@@ -98,10 +98,12 @@ class FeedbackState(FeedbackInput, AlignmentState, total=False):
 
     interaction: Interaction
     due: bool  # enough new labels for an alignment
+    rolled_back: Persona | None  # by the monitor, because the version in force did worse than its parent
 
 
 class FeedbackOutput(AlignmentOutput, total=False):
-    """The labelled interaction, whether an alignment is due, and its outcome where it ran at once."""
+    """The labelled interaction, whether an alignment is due, its outcome where it ran at once, and the monitor's."""
 
     interaction: Interaction
     due: bool
+    rolled_back: Persona | None

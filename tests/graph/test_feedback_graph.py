@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from graph_house import Build, past
 from personaagent.context import Context
 from personaagent.errors import InvalidLabel, UnknownInteraction
 from personaagent.scheduling import ALIGNMENT
+from personaagent.types import Clause, Interaction, Persona, PersonaOrigin, Section
 from scripted import ScriptedModels
 
 
@@ -94,3 +96,54 @@ async def test_labels_are_counted_anew_after_an_alignment(build: Build) -> None:
     await services.episodic.append_many("ann", [past("ann", n, "x") for n in range(4)])
     due = [(await feed(services, align="now", interaction_id=f"ann-{n}", ground_truth="y"))["due"] for n in range(4)]
     assert due == [False, True, False, True]
+
+
+async def answered_under(services: Services, version: int, truths: str) -> list[str]:
+    """Interactions that were answered with "a" under this version, and what the user wanted of each."""
+    keys = [f"{version}-{n}" for n in range(len(truths))]
+    for key in keys:
+        now = datetime.now(UTC)
+        asked = Interaction(
+            id=key, user_id="ann", query=f"which of the two, {key}?", created_at=now, choices=("a", "b"), response="a",
+            persona_version=version,
+        )  # fmt: skip
+        await services.episodic.append("ann", asked)
+    return keys
+
+
+async def commit(services: Services, text: str, origin: PersonaOrigin = "aligned") -> Persona:
+    base = await services.seed_persona("ann")
+    sections = {**base.sections, Section.WHO: (Clause(text=text),)}
+    return await services.personas.append("ann", sections, origin, expected_parent=base.version)
+
+
+async def judged(services: Services, version: int, truths: str) -> list[Any]:
+    keys = await answered_under(services, version, truths)
+    return [
+        (await feed(services, align="off", interaction_id=key, ground_truth=truth))["rolled_back"]
+        for key, truth in zip(keys, truths, strict=True)
+    ]
+
+
+async def test_a_version_that_does_worse_live_than_its_parent_is_rolled_back_and_says_so(build: Build) -> None:
+    services = build(ScriptedModels())
+    seed = await services.seed_persona("ann")
+    await services.personas.pin("ann", "Always answer in French.")
+    assert await judged(services, 0, "aaa") == [None] * 3
+    await commit(services, "The user likes b.")
+    *before, back = await judged(services, 1, "bbb")
+    assert before == [None, None]
+    assert (back.version, back.origin, back.proposer, back.sections) == (2, "rollback", "monitor", seed.sections)
+    assert back.reason.startswith("rolled back by the monitor: live loss 0.00 under version 0")
+    assert await services.personas.current("ann") == back
+    assert [pin.text for pin in await services.personas.pins("ann")] == ["Always answer in French."]
+
+
+async def test_a_version_that_does_well_stays_and_so_does_what_the_user_wrote(build: Build) -> None:
+    services = build(ScriptedModels())
+    assert await judged(services, 0, "bbb") == [None] * 3
+    await commit(services, "The user likes a.")
+    assert await judged(services, 1, "aaaa") == [None] * 4
+    await commit(services, "I like b.", "manual")
+    assert await judged(services, 2, "bbbbb") == [None] * 5
+    assert (await services.personas.current("ann")).version == 2  # type: ignore[union-attr]
