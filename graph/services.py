@@ -159,6 +159,7 @@ class Services:
 
     async def close(self) -> None:
         """Flush and release what is open."""
+        await self.indexer.close()
         await self.models.close()
         await self.index.close()
         await self.database.close()

@@ -1,0 +1,44 @@
+"""News categorization: which section an author's article appeared in (the shape of LaMP-2N)."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+
+from evals.tasks import Row, Task
+
+TASK = "news category"
+INSTRUCTIONS = "Name the news category in which this article of the user appeared."
+CHOICES = (
+    "black voices", "business", "comedy", "crime", "education", "entertainment", "impact", "latino voices", "media",
+    "politics", "queer voices", "religion", "science", "sports", "tech", "travel", "weird news", "women", "world news",
+)  # fmt: skip
+
+
+def load(path: Path | None = None) -> list[Row]:
+    """The rows of a file, or of the committed sample, each author's in the order of time."""
+    source = path or files("evals.data") / "news_sample.jsonl"
+    rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [
+        Row(
+            id=f"{row['user']}-{row['t']}",
+            user_id=row["user"],
+            query=f"{row['title']}\n{row['text']}".strip(),
+            truth=row["category"],
+            # several articles appear on one day: their order within it is kept
+            created_at=datetime.fromisoformat(row["date"]).replace(tzinfo=UTC) + timedelta(seconds=row["t"]),
+        )
+        for row in rows
+    ]
+
+
+def task(path: Path | None = None) -> Task:
+    """The task over a file, or over the committed sample."""
+    users: dict[str, list[Row]] = {}
+    for row in load(path):
+        users.setdefault(row.user_id, []).append(row)
+    return Task(
+        name=TASK, instructions=INSTRUCTIONS, choices=CHOICES, metric="accuracy", users=users, may_be_shown=True
+    )
