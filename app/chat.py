@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from langchain_core.messages import AIMessageChunk, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command
 
 from app.worker import Done, Worker
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from graph.services import Services
+
+# what the state of a turn is made of, so that it may come back out of a checkpoint
+KEPT = ("Clause", "Fact", "Interaction", "Persona", "Recall", "Section", "ToolTrace", "UserProfile")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,8 @@ class Conversation:
     def __init__(self, services: Services, context: Context, on_text: Callable[[str], None] = lambda _: None) -> None:
         self._context = context
         self._on_text = on_text
-        self._agent = build_agent(services).compile(checkpointer=InMemorySaver())
+        serde = JsonPlusSerializer(allowed_msgpack_modules=[("personaagent.types", name) for name in KEPT])
+        self._agent = build_agent(services).compile(checkpointer=InMemorySaver(serde=serde))
         self._feedback = build_feedback(services).compile()
         self._worker = Worker(services)
         self._one_model = services.models.embedded

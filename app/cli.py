@@ -75,8 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code if isinstance(code, int) else 0
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # what is still buffered would fail once more when the interpreter closes stdout
+    except (BrokenPipeError, SystemExit):
+        # typer and rich turn a broken pipe into an exit; nothing else here does
+        # and what is still buffered would fail once more when the interpreter closes stdout
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
         return PIPE_CLOSED
     except typer.Abort:

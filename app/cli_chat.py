@@ -57,7 +57,13 @@ def chat(
         async def work(services: Services) -> Turn:
             from app.chat import Conversation
 
-            return await Conversation(services, context).say(once)
+            conversation = Conversation(services, context)
+            turn = await conversation.say(once)
+            while turn.approvals:
+                for request in turn.approvals:
+                    stderr().print(f"declined, nobody can be asked with --once: {_asked(request)}", style="yellow")
+                turn = await conversation.decide([{"type": "ignore"}] * len(turn.approvals))
+            return turn
 
         run(work, home=home, json_=json_, show=_show_once)
     elif json_:
@@ -68,8 +74,6 @@ def chat(
 
 def _show_once(turn: Turn) -> str:
     _note(turn)
-    for request in turn.approvals:
-        stderr().print(f"waits for approval: {_asked(request)} (use chat without --once)", style="yellow")
     return turn.answer
 
 
@@ -86,6 +90,7 @@ def _converse(context: Context, home: Path | None) -> None:
                     _handle(line, conversation, screen, do)
                     do(conversation.work())
         finally:
+            screen.settle()
             do(_close(services, conversation))
 
 

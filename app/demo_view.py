@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from personaagent.types import UserProfile
 
 QUERY_CHARS = 48
+TABLE_QUERY_CHARS = 34
 ANSWER_CHARS = 42
 
 
@@ -78,7 +79,7 @@ class View:
         """Before and after beside the truth and both floors."""
         rows = [
             (
-                one_line(article.query, QUERY_CHARS),
+                one_line(article.query, TABLE_QUERY_CHARS),
                 article.truth,
                 *(_marked(getattr(article, column), article.truth) for column in COLUMNS),
             )
