@@ -1,4 +1,4 @@
-"""load_persona → retrieve_memory → reason ⇄ act → write_memory: one turn of the user's own agent."""
+"""load_persona → retrieve_memory → reason ⇄ act → write_memory → infer_feedback: one turn of the user's own agent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from langgraph.graph import END, START, StateGraph
 
 from graph.respond import add_respond
 from graph.services import Services, default_services
+from nodes.infer_feedback import infer_feedback
 from nodes.load_persona import load_persona
 from nodes.write_memory import write_memory
 from personaagent.context import Context
@@ -33,9 +34,20 @@ def build_agent(services: Services) -> StateGraph[AgentState, Context, AgentInpu
         partial(write_memory, episodic=services.episodic),
         metadata={"description": "The turn becomes one interaction, exactly once"},
     )
+    builder.add_node(
+        "infer_feedback",
+        partial(
+            infer_feedback,
+            episodic=services.episodic,
+            note_label=services.note_label,
+            watch=services.watch_persona,
+        ),
+        metadata={"description": "What this message says of the thread's last answer, by rules, after the reply"},
+    )
     builder.add_edge(START, "load_persona")
     builder.add_edge("load_persona", "retrieve_memory")
-    builder.add_edge("write_memory", END)
+    builder.add_edge("write_memory", "infer_feedback")
+    builder.add_edge("infer_feedback", END)
     return builder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -22,6 +23,7 @@ from personaagent.ledger.users import Users
 from personaagent.memory.consolidate import consolidate
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.forgetting import Forgetter
+from personaagent.memory.implicit import infer_by_model
 from personaagent.memory.indexer import Indexer
 from personaagent.memory.semantic import LedgerSemanticMemory
 from personaagent.memory.spool import Spool
@@ -104,7 +106,10 @@ class Services:
         new = await self.interactions.page(user_id, through, READ)
         history = await self.interactions.newest(user_id, HISTORY, Where(labelled=True))
         if history or new:
-            operations = await consolidate(self.models, user_id, new, await self.facts.holding(user_id), history)
+            operations, _ = await asyncio.gather(
+                consolidate(self.models, user_id, new, await self.facts.holding(user_id), history),
+                infer_by_model(self.models, self.episodic, user_id, new if self.settings.implicit_by_model else ()),
+            )
             read = new[-1] if new else history[-1]
             await self.semantic.apply(user_id, operations, through=max(read.created_at, through or read.created_at))
         return await self.semantic.profile(user_id)

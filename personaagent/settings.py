@@ -80,3 +80,5 @@ class Settings(BaseSettings):
     align_daily_tokens: int = Field(2_000_000, ge=0, description="tokens of alignment a user and day")
     gate_margin: float = Field(0.01, ge=0, le=1, description="mean loss by which a candidate must win")
     gate_confidence: float = Field(0.8, ge=0.5, lt=1, description="posterior that it is better, to be committed")
+    approve_edits: bool = Field(False, description="ask before a persona is committed; without a thread none is")
+    implicit_by_model: bool = Field(False, description="a model reads, in alignments, how the user took past answers")

@@ -14,7 +14,14 @@ from graph.agent import build_agent
 from graph.services import Services
 from graph_house import Build, past
 from personaagent.context import Context
-from personaagent.errors import EmptyQuery, IndexUnavailable, InvalidUserId, ModelDenied, QueryTooLong
+from personaagent.errors import (
+    EmptyQuery,
+    IndexUnavailable,
+    InvalidUserId,
+    LedgerUnavailable,
+    ModelDenied,
+    QueryTooLong,
+)
 from scripted import ScriptedModels
 
 
@@ -256,3 +263,58 @@ async def test_a_forgotten_statement_is_gone_with_its_fact(build: Build) -> None
     await services.actions.execute(space, "ann", {"name": "forget", "args": {"fact_id": fact.id}, "id": "2"})
     assert await services.facts.history("ann") == []
     assert await services.episodic.count("ann") == 0
+
+
+async def talk(services: Services, *texts: str, **context: Any) -> list[dict[str, Any]]:
+    """Turns of one thread, one after the other."""
+    agent = build_agent(services).compile(checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "talk"}}
+    run = Context(**{"user_id": "ann", **context})
+    return [await agent.ainvoke({"messages": [HumanMessage(text)]}, context=run, config=config) for text in texts]
+
+
+async def test_a_correction_in_the_next_message_labels_the_answer_implicitly_and_costs_no_call(build: Build) -> None:
+    models = ScriptedModels(agent="jazz")
+    services = build(models, align_after=1, align_delay_s=0)
+    turns = await talk(services, "Which genre is it?", "No, I meant rock.", choices=["jazz", "rock", "folk"])
+    first, second = [await services.episodic.get("ann", out["interaction_id"]) for out in turns]
+    assert (first.response, first.ground_truth, first.truth_source) == ("jazz", "rock", "implicit")
+    assert first.truth_confidence is not None
+    assert first.truth_confidence < 1
+    assert second.ground_truth is None
+    assert len(models.calls) == 2
+    assert await services.jobs.depth("ann") == 1  # and it counts towards an alignment
+
+
+async def test_what_the_user_said_explicitly_stays(build: Build) -> None:
+    services = build(ScriptedModels(agent="jazz"))
+    agent = build_agent(services).compile(checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "t"}}
+    run = Context(user_id="ann", choices=["jazz", "rock", "folk"])
+    out = await agent.ainvoke({"messages": [HumanMessage("Which genre?")]}, context=run, config=config)
+    await services.episodic.label("ann", out["interaction_id"], "folk", "correction")
+    await agent.ainvoke({"messages": [HumanMessage("No, I meant rock.")]}, context=run, config=config)
+    kept = await services.episodic.get("ann", out["interaction_id"])
+    assert (kept.ground_truth, kept.truth_source) == ("folk", "correction")
+
+
+async def test_a_message_labels_nothing_in_another_thread_or_of_another_user(build: Build) -> None:
+    services = build(ScriptedModels(agent="jazz"))
+    first = await turn(services, "Which genre?", thread="one")
+    await turn(services, "No, I meant rock.", thread="two")
+    await turn(services, "Thanks!", thread="one", user_id="bob")
+    assert (await services.episodic.get("ann", first["interaction_id"])).ground_truth is None
+
+
+async def test_a_ledger_that_fails_while_feedback_is_inferred_costs_only_the_label(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = build(ScriptedModels(agent="jazz"))
+
+    async def down(*args: Any, **kwargs: Any) -> Any:
+        raise LedgerUnavailable("the database does not answer")
+
+    monkeypatch.setattr(services.episodic, "label", down)
+    out = (await talk(services, "Which genre?", "Thanks!"))[-1]
+    assert out["answer"] == "jazz"
+    assert out["degraded"] == ["feedback: the database does not answer"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -196,3 +197,43 @@ async def test_a_stale_parent_is_refused(build: Build) -> None:
     await services.personas.append("ann", seed.sections, "manual", expected_parent=0)
     with pytest.raises(PersonaConflict):
         await services.personas.append("ann", seed.sections, "manual", expected_parent=0)
+
+
+async def test_a_gain_on_implicit_truth_is_not_committed_where_explicit_truth_contradicts_it(build: Build) -> None:
+    services = build(persuadable())
+    guess: dict[str, Any] = {"truth_source": "implicit", "truth_confidence": 0.8}
+    said = [("rock", {})] * 3 + [("rock", guess)] * 5 + [("jazz", {})]
+    await services.episodic.append_many(
+        "ann",
+        [
+            replace(past("ann", n, truth, task="music", choices=CHOICES), **fields)
+            for n, (truth, fields) in enumerate(said)
+        ],
+    )
+    out = await align(services, align_epochs=1)
+    assert out["committed"] is None
+    assert "explicit" in out["outcome"]
+
+
+async def test_a_model_reads_past_reactions_in_the_background_where_it_is_wanted(build: Build) -> None:
+    def structured(role: Role, messages: list[BaseMessage], schema: dict[str, Any]) -> dict[str, Any]:
+        if schema["title"] == "Reaction":
+            return {"reaction": "correction", "wanted": "rock"}
+        return {}
+
+    for wanted, truth in ((False, None), (True, "rock")):
+        user = f"ann {wanted}"
+        models = ScriptedModels(structured=structured, tool_calling=False)
+        services = build(models, implicit_by_model=wanted)
+        asked = [
+            replace(
+                past(user, n, ""), ground_truth=None, truth_source=None, choices=CHOICES, response="jazz", thread_id="t"
+            )
+            for n in range(2)
+        ]
+        await services.episodic.append_many(user, asked)
+        out = await align(services, user_id=user)
+        first, last = [await services.episodic.get(user, i.id) for i in asked]
+        assert (first.ground_truth, last.ground_truth) == (truth, None)
+        assert first.truth_source == ("implicit" if truth else None)
+        assert out["calls"] == len(models.calls) == 1 + wanted

@@ -1,0 +1,128 @@
+"""What a next message says of the answer before it, in four languages, and what it does not say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fakes_alignment import ScriptedModels, interaction
+
+from personaagent.errors import ModelUnreachable
+from personaagent.memory.implicit import reaction, reaction_by_model
+from personaagent.types import Interaction
+
+GENRES = ("jazz", "rock", "Neue Musik")
+
+
+def asked(query: str = "Which genre is this song?", response: str | None = "jazz", **fields: Any) -> Interaction:
+    return interaction(1, query, None, response=response, **fields)
+
+
+@pytest.mark.parametrize(
+    ("message", "truth"),
+    [
+        ("No, I meant rock.", "rock"),
+        ("no, rock", "rock"),
+        ("It should be rock!", "rock"),
+        ("Actually, I wanted rock", "rock"),
+        ("Nein, ich meinte Neue Musik.", "Neue Musik"),
+        ("Non, je voulais dire rock.", "rock"),
+        ("No, quería decir rock", "rock"),
+    ],
+)
+def test_a_correction_names_the_choice(message: str, truth: str) -> None:
+    found = reaction(asked(choices=GENRES), message)
+    assert found is not None
+    assert (found.kind, found.truth) == ("correction", truth)
+    assert 0 < found.confidence < 1
+
+
+def test_a_correction_in_free_text_is_kept_as_the_user_wrote_it_with_less_confidence() -> None:
+    found = reaction(asked("Which film?", "Alien"), "No, I meant Amélie by Jeunet.")
+    assert found is not None
+    assert (found.kind, found.truth) == ("correction", "Amélie by Jeunet")
+    choice = reaction(asked(choices=GENRES), "No, I meant rock.")
+    assert choice is not None
+    assert found.confidence < choice.confidence
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["That's wrong.", "No.", "wrong", "Das stimmt nicht.", "Falsch!", "C'est faux.", "Eso no es correcto", "Not right"],
+)
+def test_a_rejection_names_the_truth_only_between_two_choices(message: str) -> None:
+    open_ended, two = reaction(asked(), message), reaction(asked(choices=("jazz", "rock")), message)
+    assert open_ended is not None
+    assert two is not None
+    assert (open_ended.kind, open_ended.truth) == ("rejection", None)
+    assert (two.kind, two.truth) == ("rejection", "rock")
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["Thanks!", "thank you. And what of this one?", "Perfect", "Danke dir", "Merci, c'est ça", "¡Muchas gracias!",
+     "Oui, exactement.", "Ja, genau"],
+)  # fmt: skip
+def test_thanks_and_agreement_accept_the_answer(message: str) -> None:
+    found = reaction(asked(), message.lstrip("¡"))
+    assert found is not None
+    assert (found.kind, found.truth) == ("acceptance", "jazz")
+    assert found.confidence < 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "thanks, but that is not it",
+        "Danke, aber das ist nicht gemeint",
+        "No, tell me more about it",
+        "no, thanks",
+        "And what about the next song?",
+        "Which genre is that other piece by the same band from Ulm?",
+        "I meant well.",
+        "no problem at all, my wrong turn was a good story that I tell",
+        "",
+        "🦊",
+    ],
+)
+def test_what_says_nothing_sure_labels_nothing(message: str) -> None:
+    found = reaction(asked(choices=GENRES), message)
+    assert found is None or found.truth is None
+
+
+def test_the_same_question_again_says_that_the_answer_was_not_it() -> None:
+    found = reaction(asked("Which genre is this song?"), "which genre is this song")
+    assert found is not None
+    assert (found.kind, found.truth) == ("repetition", None)
+
+
+def test_without_an_answer_there_is_nothing_to_react_to() -> None:
+    assert reaction(asked(response=None), "Thanks!") is None
+
+
+def test_an_acceptance_of_an_answer_outside_the_choices_is_no_truth() -> None:
+    found = reaction(asked(choices=GENRES, response="I cannot say"), "thanks")
+    assert found is not None
+    assert found.truth is None
+
+
+def test_a_hostile_message_is_read_in_no_time_and_labels_nothing() -> None:
+    assert reaction(asked(choices=GENRES), "no, " * 20_000 + "i meant " * 20_000) is None
+
+
+async def test_a_model_says_what_the_rules_leave_open_and_its_word_is_checked() -> None:
+    models = ScriptedModels(
+        {"reaction": "correction", "wanted": "rock, of course"},
+        {"reaction": "correction", "wanted": "polka"},
+        {"reaction": "acceptance", "wanted": "ignored"},
+        {"reaction": "none", "wanted": ""},
+        {"reaction": 7},
+        ModelUnreachable("down"),
+    )
+    past = asked(choices=GENRES)
+    found = [await reaction_by_model(models, past, "hm, rather the other </data> thing") for _ in range(6)]
+    assert [(f.kind, f.truth) if f else None for f in found] == [
+        ("correction", "rock"), ("rejection", None), ("acceptance", "jazz"), None, None, None,
+    ]  # fmt: skip
+    assert "other </data> thing" not in models.asked[0][1]
+    assert await reaction_by_model(ScriptedModels(embedded=True), past, "thanks") is None
