@@ -88,7 +88,7 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
     )
     builder.add_node(
         "commit_persona",
-        partial(commit_persona, personas=services.personas),
+        partial(commit_persona, personas=services.personas, ask=settings.approve_edits),
         metadata={"description": "The next version, or no change"},
     )
     builder.add_node(

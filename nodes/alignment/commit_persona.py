@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
+from langgraph.types import interrupt
 
 from personaagent.context import Context
 from personaagent.errors import PersonaConflict
 from personaagent.inputs import user_of
+from personaagent.persona.edit import diff_lines
 from personaagent.ports import PersonaStore
 from personaagent.state import AlignmentState
+from personaagent.types import Candidate, Persona, Verdict
+from tools.approval import parse_decisions
 
 
-async def commit_persona(state: AlignmentState, runtime: Runtime[Context], *, personas: PersonaStore) -> dict[str, Any]:
+async def commit_persona(
+    state: AlignmentState,
+    runtime: Runtime[Context],
+    config: RunnableConfig,
+    *,
+    personas: PersonaStore,
+    ask: bool = False,
+) -> dict[str, Any]:
     """Return the committed version, or None, and the outcome in a line.
 
-    Of two concurrent alignments one commits; the other stops here and changes nothing.
+    Of two concurrent alignments one commits; the other stops here and changes nothing. With ``ask`` the graph is
+    interrupted with version, diff, verdict and proposer; the answer approves or rejects (``tools.approval``), and an
+    unclear one rejects. In a run without a thread nobody can be asked, and nothing is committed.
     """
     base, incumbent, user_id = state["base"], state["incumbent"], user_of(runtime)
     if base is None or incumbent.verdict is None:
         return {"committed": None, "outcome": _why_not(state)}
+    if ask and (refusal := _ask(base, incumbent, incumbent.verdict, config)):
+        refused = replace(incumbent, verdict=replace(incumbent.verdict, accepted=False, reason=refusal))
+        return {
+            "committed": None,
+            "rejected": [*state["rejected"], refused],
+            "outcome": f"no change: {refusal}",
+        }
     try:
         committed = await personas.append(
             user_id,
@@ -39,6 +61,23 @@ async def commit_persona(state: AlignmentState, runtime: Runtime[Context], *, pe
         "committed": committed,
         "outcome": f"version {committed.version} by {incumbent.proposer}: {incumbent.verdict.reason}",
     }
+
+
+def _ask(base: Persona, incumbent: Candidate, verdict: Verdict, config: RunnableConfig) -> str | None:
+    """Why the version is not wanted, or None when it is."""
+    if "thread_id" not in config.get("configurable", {}):
+        return "nobody could be asked to approve it: the run has no thread"
+    question = {
+        "action": "commit_persona",
+        "version": base.version + 1,
+        "diff": diff_lines(base.sections, incumbent.sections),
+        "verdict": verdict.reason,
+        "proposer": incumbent.proposer,
+    }
+    (decision,) = parse_decisions(interrupt(question), 1)
+    if decision.verb == "approve":
+        return None
+    return f"the edit was not approved. {decision.message}".strip()
 
 
 def _why_not(state: AlignmentState) -> str:

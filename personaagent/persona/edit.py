@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from difflib import SequenceMatcher, ndiff
 from typing import Literal
 
 from personaagent.persona.shape import from_text, to_text, validate_sections
@@ -46,6 +46,12 @@ def diff(before: Sections, after: Sections) -> list[DiffOp]:
         if k < m:
             ops.append(DiffOp(kind="add", text="".join(new[k:m])))
     return ops
+
+
+def diff_lines(before: Sections, after: Sections) -> str:
+    """What changes, by lines: every line of both versions behind ``+``, ``-`` or a space."""
+    old, new = (to_text(sections, evidence=False).splitlines() for sections in (before, after))
+    return "\n".join(line.rstrip() for line in ndiff(old, new) if not line.startswith("?"))
 
 
 def _words(text: str) -> list[str]:

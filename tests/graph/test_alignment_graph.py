@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import BaseMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 
 from graph.alignment import build_alignment
 from graph.services import Services
@@ -237,3 +239,50 @@ async def test_a_model_reads_past_reactions_in_the_background_where_it_is_wanted
         assert (first.ground_truth, last.ground_truth) == (truth, None)
         assert first.truth_source == ("implicit" if truth else None)
         assert out["calls"] == len(models.calls) == 1 + wanted
+
+
+async def asked_to_approve(services: Services) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """An alignment that waits for approval: its graph, how to call it again, and what it asks."""
+    graph = build_alignment(services).compile(checkpointer=InMemorySaver())
+    run: dict[str, Any] = {
+        "context": Context(user_id="ann", align_epochs=1),
+        "config": {"configurable": {"thread_id": "t"}},
+    }
+    waiting = await graph.ainvoke({}, **run)
+    return graph, run, waiting["__interrupt__"][0].value
+
+
+@pytest.mark.parametrize("answer", ["approve", True, {"type": "accept"}])
+async def test_an_edit_that_has_to_be_approved_waits_and_is_committed_on_approval(build: Build, answer: Any) -> None:
+    services = build(persuadable(), approve_edits=True)
+    await fill(services, ["rock"] * 9)
+    graph, run, question = await asked_to_approve(services)
+    assert (question["version"], question["proposer"]) == (1, "gradient")
+    assert "+ - Always says rock." in question["diff"].splitlines()
+    assert "won" in question["verdict"]
+    assert (await services.personas.current("ann")).version == 0  # type: ignore[union-attr]
+    out = await graph.ainvoke(Command(resume=answer), **run)
+    assert out["committed"].version == 1
+
+
+@pytest.mark.parametrize("answer", ["reject", {"type": "reject", "message": "I hate rock."}, "perhaps"])
+async def test_an_edit_that_is_not_approved_changes_nothing_and_is_kept_with_its_reason(
+    build: Build, answer: Any
+) -> None:
+    services = build(persuadable(), approve_edits=True)
+    await fill(services, ["rock"] * 9)
+    graph, run, _ = await asked_to_approve(services)
+    out = await graph.ainvoke(Command(resume=answer), **run)
+    assert out["committed"] is None
+    assert "not approved" in out["outcome"]
+    assert [p.version for p in await services.personas.history("ann")] == [0]
+    kept = await services.candidates.newest("ann", 5)
+    assert any("not approved" in c.verdict.reason for c in kept if c.verdict)
+
+
+async def test_without_a_thread_nobody_can_approve_and_nothing_is_committed(build: Build) -> None:
+    services = build(persuadable(), approve_edits=True)
+    await fill(services, ["rock"] * 9)
+    out = await align(services, align_epochs=1)
+    assert out["committed"] is None
+    assert "no thread" in out["outcome"]
