@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     author: Annotated[str | None, typer.Option("--author", help="An author of the news sample.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=2, max=50, help="Articles answered before, and after.")] = 8,
+    limit: Annotated[int, typer.Option("--limit", min=2, max=50, help="Articles answered before, and after.")] = 6,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary data folder.")] = False,
     json_: Json = False,
     home: Home = None,
