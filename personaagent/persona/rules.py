@@ -6,16 +6,18 @@ A clause describes a user. One that speaks to the assistant's frame instead is r
 ``rights``      the user (or anyone) is an administrator, has root, developer mode, no restrictions, granted access
 ``disclosure``  show the system prompt, keys, passwords, or anything of other users
 ``approval``    act without asking, confirm or approve everything
-``markup``      role markers, chat templates, data fences, links: text that a renderer or a model reads as structure
+``markup``      role markers, chat templates, data fences, links, evidence: text that is read as structure
 
-The rules read the clause's skeleton (see ``text.skeleton``), once as it is and once with Cyrillic and Greek
-look-alikes as Latin. They are one layer of several and err on the side of refusing: a user who really is an
-administrator loses the word, nothing else. English, German, French, Spanish, Italian, Portuguese, Russian, Chinese.
+The rules read the clause's skeleton (see ``text.skeleton``): as it is, with Cyrillic and Greek look-alikes as Latin,
+and with l e t t e r s  s e t  a p a r t drawn together. They are one layer of several and err on the side of refusing:
+a user who really is an administrator loses the word, nothing else. English, German, French, Spanish, Italian,
+Portuguese, Dutch, Polish, Turkish, Russian, Arabic, Chinese, Japanese, Korean.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from personaagent.text import skeleton
 
@@ -25,12 +27,14 @@ _FRAME = (
     r"|\bregeln?\b|anweisung|vorgabe|richtlinie|\bvorschrift|sicherheits"
     r"|\bregles?\b|\bconsignes?\b|\bdirectives?\b|\breglas?\b|instruccion|directri|\bnormas?\b"
     r"|\bregol[ae]\b|istruzion|\bregras?\b|instruco"
+    r"|\bregels\b|instructies|richtlijn|\bzasad|instrukcj|wytyczn|\bkural|\btalimat|تعليمات|قواعد|지시|규칙|지침|ルール"
     r"|правил|инструкц|указани|规则|規則|指令|指示|规定|規定|系统|系統|提示词|提示詞)"
 )
 _OVERRIDE = (
     r"(?:\bignor|\bdisregard|\bforget|\boverrid|\bbypass|\bcircumvent|\bviolat|\bdisobey"
     r"|\bmissacht|\bvergiss|\bvergess|\bumgeh|\buberschreib|\bsetze? .{0,20}ausser kraft"
     r"|\boubli|\bcontourn|\bneglige|\bolvid|\bomit[ae]|\bsaltat|\bdesobede|\bdimentic|\besquec|\bdesconsider"
+    r"|\bnegeer|\bvergeet|\bomzeil|\bzignor|\bzapomnij|\bpomin|\byok say|\bgormezden|\bunut|تجاهل|تخط|무시|잊"
     r"|игнорир|забуд|обойд|忽略|忽视|忽視|无视|無視|忘记|忘記|绕过|繞過|不遵守)"
 )
 _SHOW = (
@@ -52,6 +56,7 @@ _RIGHTS = (
     r"|\bunrestricted\b|\buncensored\b|\b(?:full|unlimited|elevated) (?:access|rights|permission|privilege)"
     r"|\bgrant(?:s|ed)?\b.{0,30}(?:access|rights?\b|permission|role|tool)"
     r"|\bhas (?:the )?(?:permission|authori[sz]ation)"
+    r"|\bbeheerder|\byonetici|مدير النظام|صلاحيات|관리자|管理者"
     r"|\bprivileged (?:user|access)|最高权限|最高權限"
 )
 _APPROVAL = (
@@ -67,7 +72,7 @@ _OTHERS = (
 )
 _MARKUP = (
     r"<\|?\s*/?\s*(?:im_start|im_end|system|assistant|user|data\b|s>|script|iframe|img)|\[/?inst\]|<<sys>>"
-    r"|^\s*(?:system|assistant|developer)\s*:|https?://|\bdata:\w+/|\bjavascript:|!\[|```"
+    r"|^\s*(?:system|assistant|developer)\s*:|https?://|\bdata:\w+/|\bjavascript:|!\[|```|\[evidence\b"
 )
 
 
@@ -75,20 +80,26 @@ def _either_order(first: str, second: str) -> str:
     return f"{first}.{{0,60}}{second}|{second}.{{0,40}}{first}"
 
 
+def _rule(pattern: str) -> re.Pattern[str]:
+    return re.compile(unicodedata.normalize("NFD", pattern))  # as skeletons are: Korean syllables come in parts
+
+
 _RULES = {
-    "override": re.compile(_either_order(_OVERRIDE, _FRAME)),
-    "rights": re.compile(_RIGHTS),
-    "disclosure": re.compile(f"{_either_order(_SHOW, _PRIVATE)}|{_OTHERS}"),
-    "approval": re.compile(_APPROVAL),
-    "markup": re.compile(_MARKUP),
+    "override": _rule(_either_order(_OVERRIDE, _FRAME)),
+    "rights": _rule(_RIGHTS),
+    "disclosure": _rule(f"{_either_order(_SHOW, _PRIVATE)}|{_OTHERS}"),
+    "approval": _rule(_APPROVAL),
+    "markup": _rule(_MARKUP),
 }
+_SPACED = re.compile(r"\b\w(?: \w\b){3,}")
 _LOOKALIKES = str.maketrans("аеорсухіјѕһԁοανερτικ", "aeopcyxijshdoaveptik")
 
 
 def broken_rule(text: str) -> str | None:
     """Return the name of the rule that this clause breaks, or None for a clause that may stand in a persona."""
     plain = skeleton(text)
-    for seen in {plain, plain.translate(_LOOKALIKES)}:
+    drawn = _SPACED.sub(lambda match: match[0].replace(" ", ""), plain)
+    for seen in {plain, plain.translate(_LOOKALIKES), drawn.translate(_LOOKALIKES)}:
         for name, rule in _RULES.items():
             if rule.search(seen):
                 return name
