@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check eval dev lock clean
+.PHONY: help setup demo test check eval dev bench soak lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,12 @@ eval: $(READY) ## a small fixed evaluation (ten minutes)
 
 dev: $(READY) ## LangGraph server with all graphs, for Studio and the SDK
 	@$(BIN)/langgraph dev --no-browser --n-jobs-per-worker 10
+
+bench: $(READY) ## how fast memory is, beside the bare engine and the floor
+	@$(BIN)/python -m evals.perf.memory_bench --points 1000,10000,100000
+
+soak: $(READY) ## hold memory to its promises: 200 users, 50,000 interactions, faults and restarts
+	@$(BIN)/python -m evals.perf.soak
 
 lock: ## make requirements.lock anew (needs uv)
 	@printf '%s\n' "llama-cpp-python ; sys_platform == 'never'" "llm ; sys_platform == 'never'" > .overrides

@@ -24,7 +24,9 @@ from personaagent.memory.consolidate import consolidate
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.forgetting import Forgetter
 from personaagent.memory.implicit import infer_by_model
+from personaagent.memory.index_checked import CheckedIndex
 from personaagent.memory.indexer import Indexer
+from personaagent.memory.reindex import RebuildableIndex
 from personaagent.memory.semantic import LedgerSemanticMemory
 from personaagent.memory.spool import Spool
 from personaagent.memory.statements import Statements
@@ -34,7 +36,7 @@ from personaagent.models.embedder import embedder_from
 from personaagent.persona.monitor import watch
 from personaagent.persona.seed import seed_sections
 from personaagent.persona.store import LedgerPersonaStore
-from personaagent.ports import Embedder, Models, VectorIndex, Where
+from personaagent.ports import Embedder, Models, Where
 from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler
 from personaagent.settings import Settings
 from personaagent.types import Candidate, Persona, Section, Sections, UserProfile
@@ -63,7 +65,7 @@ class Services:
         self.budget = Budget(self.database)
         self.candidates = Candidates(self.database)
         self.meta = Meta(self.database)
-        self.index = _index(self.settings, self.embedder)
+        self.index = CheckedIndex(_index(self.settings, self.embedder), self.meta, self.embedder)
         self.indexer = Indexer(self.outbox, self.interactions, self.index, self.embedder)
         spool = Spool(self.settings.home / "spool")
         self.episodic = LedgerEpisodicMemory(
@@ -192,7 +194,7 @@ def on_langgraph_server() -> bool:
     return "langgraph_request_id" in configurable or "graph_id" in configurable
 
 
-def _index(settings: Settings, embedder: Embedder) -> VectorIndex:
+def _index(settings: Settings, embedder: Embedder) -> RebuildableIndex:
     if settings.qdrant_url:
         from personaagent.memory.index_qdrant import QdrantIndex
 

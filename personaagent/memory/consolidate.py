@@ -20,11 +20,11 @@ from personaagent.prompts import quote, render
 from personaagent.text import clean, one_line
 from personaagent.types import Fact, FactOperation, Interaction
 
-MAX_READ = 60  # newest new interactions; of a longer import the statistics tell the rest
+MAX_READ = 24  # newest new interactions, what a small model reads in time; of a longer import statistics tell the rest
 MAX_FACTS = 60  # active facts shown
 MAX_OPERATIONS = 12
 MAX_FACT_CHARS = 300
-QUERY_CHARS = 400
+QUERY_CHARS = 200
 TRUTH_CHARS = 200
 MAX_LOSS = 0.2  # of the active facts may be replaced or retired at once, one always may
 

@@ -143,7 +143,7 @@ class EdgeIndex:
         only = None if user_id is None else self._filter(user_id)
         return self._opened().count(edge.CountRequest(exact=True, filter=only))
 
-    def _filter(self, user_id: str, where: Where = Where()) -> qdrant_edge.Filter:  # noqa: B008
+    def _filter(self, user_id: str, where: Where = Where()) -> qdrant_edge.Filter:
         """The only place where a filter is made; it always holds the user."""
         import qdrant_edge as edge
 

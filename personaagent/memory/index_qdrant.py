@@ -91,7 +91,7 @@ class QdrantIndex:
         """Remove every vector, of any embedding model, and start this one's collection: the start of a reindex."""
         await self._server.wipe()
 
-    async def _only(self, user_id: str, where: Where = Where()) -> Filter:  # noqa: B008
+    async def _only(self, user_id: str, where: Where = Where()) -> Filter:
         check_user_id(user_id)
         await self._server.client()  # imports what a filter is made of, in a thread
         return _filter(user_id, where)
@@ -107,7 +107,7 @@ def _struct(point: Point, vector: list[float], payload: dict[str, Any]) -> Point
     return models.PointStruct(id=common.point_id(point.user_id, point.id), vector=vectors, payload=payload)
 
 
-def _filter(user_id: str, where: Where = Where()) -> Filter:  # noqa: B008
+def _filter(user_id: str, where: Where = Where()) -> Filter:
     """The only place where a filter is made; it always holds the user."""
     from qdrant_client import models
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import HashEmbedder, ScriptedModels
 
 from app.doctor import BETTER, Check, check
 from graph.services import Services
 from personaagent.errors import HomeInUse, ModelDenied
 from personaagent.settings import Settings
+from scripted import HashEmbedder, ScriptedModels
 
 
 async def examined(models: ScriptedModels, **settings: Any) -> dict[str, Check]:

@@ -8,12 +8,12 @@ from typing import TypedDict
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import END, START, StateGraph
-from scripted import ScriptedModels
 
 from personaagent.errors import ModelUnreachable
 from personaagent.models.meter import counting, metering
 from personaagent.models.tokens import count_tokens
 from personaagent.types import Usage
+from scripted import ScriptedModels
 
 
 async def ask(models: ScriptedModels, text: str = "12345678") -> None:

@@ -16,8 +16,6 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from langgraph.graph import END, START, MessagesState, StateGraph
 from pydantic import SecretStr
-from scripted import HashEmbedder, ScriptedModels
-from stub_endpoint import endpoint
 
 from personaagent.errors import ModelOutputInvalid, SetupError
 from personaagent.models import embedded
@@ -25,6 +23,8 @@ from personaagent.models.chat import ModelsFromSettings
 from personaagent.models.meter import metering
 from personaagent.settings import Settings
 from personaagent.types import Usage
+from scripted import HashEmbedder, ScriptedModels
+from stub_endpoint import endpoint
 
 
 def models_at(url: str | None, **settings: Any) -> ModelsFromSettings:

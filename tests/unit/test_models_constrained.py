@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
-from scripted import Reply, ScriptedModel
 
 from personaagent.errors import InputError, ModelDenied, ModelOutputInvalid, ModelRefused
 from personaagent.models.constrained import choice_schema, choose, gbnf, match_choice, parse_object, structured
+from scripted import Reply, ScriptedModel
 
 ASKED: list[BaseMessage] = [SystemMessage("frame"), HumanMessage("Which?")]
 SCORE: dict[str, Any] = {
