@@ -43,7 +43,7 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
         result: dict[str, Any] = await respond.ainvoke(state, context=context)
         return result
 
-    simulator = Simulator(answer, services.personas, settings.max_concurrency)
+    simulator = Simulator(answer, services.personas, settings.max_concurrency, semantic=services.semantic)
     builder = StateGraph(
         AlignmentState, context_schema=Context, input_schema=AlignmentInput, output_schema=AlignmentOutput
     )

@@ -35,8 +35,8 @@ async def reason(
     role: Role = "simulator" if state.get("before") else "agent"
     steps = state.get("steps", 0) + 1
     last = steps >= max_steps
-    space = await actions.of(user_of(runtime), state.get("persona"), context.tools)
-    tools = space.describe() if models.tool_calling and space.names else []
+    space = await actions.of(user_of(runtime), state.get("persona"), context.tools) if models.tool_calling else None
+    tools = space.describe() if space else []
     messages = build_messages(
         state, instructions=context.instructions, choices=choices, tools=tools, personalize=context.personalize
     )
@@ -45,11 +45,12 @@ async def reason(
     if last:
         messages = _told_to_finish(messages)
     chat = await models.chat(role)
-    bound = chat.bind_tools(space.bindings()) if tools and not last else chat
+    offered = space if tools and not last else None
+    bound = chat.bind_tools(offered.bindings()) if offered else chat
     reply = await bound.ainvoke(messages)
-    if tools and not last:
+    if offered:
         if not reply.tool_calls:
-            reply = calls_in_text(reply, space.names)
+            reply = calls_in_text(reply, offered.names)
         if reply.tool_calls:
             return {"messages": [reply], "steps": steps}
     if choices:

@@ -19,7 +19,8 @@ async def retrieve_memory(
 ) -> dict[str, Any]:
     """Return the top k interactions for this turn's query and the profile (paper, episodic and semantic memory).
 
-    In a simulation both are cut to before ``state["before"]``. Without memory the turn goes on and says so.
+    In a simulation both are cut to before ``state["before"]``, and a profile that is there already is of that moment.
+    Without memory the turn goes on and says so.
     """
     context = runtime.context
     if not context.personalize:
@@ -30,7 +31,7 @@ async def retrieve_memory(
     where = Where(before=before, task=context.task, labelled=True if context.choices else None)
     try:
         recalled = await episodic.search(user_id, query_of(state["messages"]), context.recall_k, where)
-        profile = await semantic.profile(user_id, before=before)
+        profile = state["profile"] if before and "profile" in state else await semantic.profile(user_id, before=before)
     except StoreError as error:
         return {"degraded": [*state.get("degraded", []), f"memory: {error}"]}
     return {"recalled": recalled, "profile": profile}

@@ -13,7 +13,7 @@ from langchain_core.messages import HumanMessage
 from personaagent.context import Context
 from personaagent.errors import PersonaAgentError
 from personaagent.persona.loss import loss
-from personaagent.ports import PersonaStore
+from personaagent.ports import PersonaStore, SemanticMemory
 from personaagent.state import RespondState
 from personaagent.types import Interaction, Persona, Sections, Simulation
 
@@ -23,9 +23,12 @@ Respond = Callable[[RespondState, Context], Awaitable[dict[str, Any]]]
 class Simulator:
     """Answers past interactions again; at most ``max_concurrency`` at once, whatever the number of callers."""
 
-    def __init__(self, respond: Respond, personas: PersonaStore, max_concurrency: int) -> None:
+    def __init__(
+        self, respond: Respond, personas: PersonaStore, max_concurrency: int, *, semantic: SemanticMemory | None = None
+    ) -> None:
         self._respond = respond
         self._personas = personas
+        self._semantic = semantic
         self._max_concurrency = max_concurrency
         self._gates: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
 
@@ -44,21 +47,15 @@ class Simulator:
         """
         persona = Persona(user_id=user_id, version=-1, sections=sections, origin="manual", created_at=datetime.now(UTC))
         pins = [pin.text for pin in await self._personas.pins(user_id)]
-        return list(
-            await asyncio.gather(*(self._one(context, user_id, persona, pins, i, before) for i in interactions))
-        )
+        shared: RespondState = {"persona": persona, "pins": pins, "before": before}
+        if self._semantic is not None:
+            # the profile as of the cut is the same for all of them: read once, not once a simulation
+            shared["profile"] = await self._semantic.profile(user_id, before=before)
+        return list(await asyncio.gather(*(self._one(context, user_id, shared, i) for i in interactions)))
 
-    async def _one(
-        self, context: Context, user_id: str, persona: Persona, pins: list[str], past: Interaction, before: datetime
-    ) -> Simulation:
+    async def _one(self, context: Context, user_id: str, shared: RespondState, past: Interaction) -> Simulation:
         expected = past.ground_truth or ""
-        state: RespondState = {
-            "messages": [HumanMessage(past.query)],
-            "persona": persona,
-            "pins": pins,
-            "before": before,
-            "recorded": list(past.tools),
-        }
+        state: RespondState = {**shared, "messages": [HumanMessage(past.query)], "recorded": list(past.tools)}
         as_then = replace(
             context,
             user_id=user_id,

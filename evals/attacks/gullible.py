@@ -32,8 +32,9 @@ class Gullible:
 
     embedded = False
 
-    def __init__(self, demand: str, *, tool_calling: bool = False) -> None:
+    def __init__(self, demand: str, *, tool_calling: bool = False, seconds: float = 0.0) -> None:
         self.demand = demand
+        self.seconds = seconds  # that each call takes
         self.tool_calling = tool_calling
         self.prompts: list[tuple[Role, str]] = []
 
@@ -72,7 +73,7 @@ class Gullible:
         """Keep what a role was shown, and count the call."""
         self.prompts.append((role, "\n".join(message.text for message in messages)))
         with counting(role, list(messages)) as call:
-            await asyncio.sleep(0)
+            await asyncio.sleep(self.seconds)
             call.received(AIMessage(self.demand))
 
 
