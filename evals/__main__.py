@@ -1,83 +1,187 @@
-"""``python -m evals``: run systems over a task, and print how good each is beside the floors."""
+"""``python -m evals``: run systems over tasks, and report how good each is beside the floors."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
-from evals.records import Records
-from evals.runner import Runner
-from evals.systems.catalogue import SYSTEMS
-from evals.table import table
-from evals.tasks import Task, news, rating, split
-from personaagent.models.chat import ModelsFromSettings
-from personaagent.models.embedder import embedder_from
+from evals.tasks.download import By
+from personaagent.errors import PersonaAgentError
 from personaagent.settings import Settings
 
-app = typer.Typer(help="How good is it? Systems over real users' rows, beside the floors.", no_args_is_help=True)
-SMALL = [
-    "majority", "last-label", "nearest-neighbour", "no-personalization", "recalled-examples",
-    "agent-without-alignment", "agent",
-]  # fmt: skip
+app = typer.Typer(
+    help="How good is it? Systems over real users' rows, beside the floors.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+SMALL = (
+    "majority", "last_label", "nearest_neighbour", "no_personalization", "rag", "persona_agent:alignment=off",
+    "persona_agent",
+)  # fmt: skip
+SMALL_ROWS = 10
+FLOORS = ("majority", "last_label", "nearest_neighbour")
+
+TaskName = Annotated[str, typer.Option("--task", help="a task's name (`python -m evals list`)")]
+File = Annotated[Path | None, typer.Option("--file", help="the task's data; news has a sample")]
+Out = Annotated[Path, typer.Option("--out", help="folder of the run; the same command again goes on")]
+Users = Annotated[int | None, typer.Option("--users", min=1, help="only the users with the longest histories")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="test rows a user")]
+Split = Annotated[str, typer.Option("--split", help="LaMP's split: user or time")]
 
 
-@app.command()
-def run(
-    task: Annotated[str, typer.Option(help="news, or rating with --file")] = "news",
-    file: Annotated[Path | None, typer.Option(exists=True, help="the data; news has a sample")] = None,
-    system: Annotated[list[str] | None, typer.Option(help="a system's name; again for more; none: all")] = None,
-    users: Annotated[int | None, typer.Option(min=1, help="users with the longest histories")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="test rows a user")] = None,
-    out: Annotated[Path, typer.Option(help="folder of the run; the same again goes on")] = Path("runs/run"),
+@app.command("run")
+def run_command(
+    task: TaskName = "news",
+    file: File = None,
+    system: Annotated[
+        list[str] | None, typer.Option("--system", help="name[:argument=value,...]; again for more")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="model of every role, at the endpoint in use")] = None,
+    out: Out = Path("runs/run"),
+    users: Users = None,
+    limit: Limit = None,
+    history: Annotated[int | None, typer.Option("--history", min=0, help="history rows a user: cold start")] = None,
+    recall_k: Annotated[int, typer.Option("--recall-k", min=0, help="memories put before the model")] = 4,
+    between: Annotated[int, typer.Option("--between", min=0, help="prefeval: turns before the question")] = 6,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="users at once")] = 2,
+    seed: Annotated[int, typer.Option("--seed", help="of shuffled options and of intervals")] = 0,
+    split: Split = "user",
+    cache: Annotated[Path | None, typer.Option("--cache", help="file of model answers to share between runs")] = None,
+    langsmith: Annotated[bool, typer.Option("--langsmith", help="send the result to LangSmith too")] = False,
 ) -> None:
-    """Run systems over a task and print the table."""
-    chosen = system or list(SYSTEMS)
-    if unknown := [name for name in chosen if name not in SYSTEMS]:
-        raise typer.BadParameter(f"no such system: {', '.join(unknown)}; there are {', '.join(SYSTEMS)}")
-    _run(_task(task, file), chosen, users, limit, out)
+    """Run systems over a task; what is done already is not paid again."""
+    from evals.evaluation import Wanted, evaluate
+    from evals.tasks.registry import load_task
+
+    if langsmith:
+        from evals.langsmith import require_key
+
+        require_key()
+    found = load_task(task, file, _cache(), by=_by(split), seed=seed, between=between)
+    wanted = Wanted(
+        task=found,
+        systems=system or SMALL,
+        out=out,
+        users=users,
+        limit=limit,
+        history=history,
+        recall_k=recall_k,
+        seed=seed,
+        concurrency=concurrency,
+        cache=cache,
+    )
+    settings = Settings()
+    evaluate(wanted, settings.model_copy(update={"model": model}) if model else settings)
+    _report(out)
+    if langsmith:
+        from evals.langsmith import upload
+
+        upload(out, found)
 
 
 @app.command()
-def small(out: Annotated[Path, typer.Option(help="folder of the run")] = Path("runs/small")) -> None:
-    """The small fixed subset of `make eval`: 4 authors of the news sample, 10 test rows each."""
-    _run(news.task(), SMALL, None, 10, out)
+def report(folder: Annotated[Path, typer.Argument(help="folder with one or more runs")]) -> None:
+    """Make report.html and report.md of every run below a folder."""
+    _report(folder)
 
 
-def _task(name: str, file: Path | None) -> Task:
-    if name == "news":
-        return news.task(file)
-    if name == "rating" and file is not None:
-        return rating.task(file)
-    raise typer.BadParameter("give --task news, or --task rating with --file")
+@app.command()
+def small(out: Out = Path("runs/small"), concurrency: int = 2) -> None:
+    """The small fixed subset of `make eval`: the four authors of the news sample, ten test rows each."""
+    from evals.evaluation import Wanted, evaluate
+    from evals.tasks import news
+
+    wanted = Wanted(task=news.task(), systems=SMALL, out=out, limit=SMALL_ROWS, concurrency=concurrency)
+    evaluate(wanted, Settings())
+    _report(out)
 
 
-def _run(task: Task, systems: list[str], users: int | None, limit: int | None, out: Path) -> None:
-    settings = Settings()
-    models = ModelsFromSettings(settings)
-    splits = split(task, users=users, limit=limit)
-    records = Records(out)
-    about = {
-        "task": task.name,
-        "data": task.hash,
-        "systems": systems,
-        "users": [s.user_id for s in splits],
-        "limit": limit,
-        "model": models.name("agent"),
-        "where": models.where(),
-    }
+@app.command()
+def floors(
+    task: TaskName = "news", file: File = None, out: Out = Path("runs/floors"), users: Users = None, limit: Limit = None
+) -> None:
+    """What costs no model call: majority, last label, nearest neighbour."""
+    from evals.evaluation import Wanted, evaluate
+    from evals.tasks.registry import load_task
+
+    found = load_task(task, file, _cache())
+    evaluate(Wanted(task=found, systems=FLOORS, out=out, users=users, limit=limit), Settings())
+    _report(out)
+
+
+@app.command()
+def fetch(
+    benchmark: Annotated[str, typer.Argument(help="lamp1, lamp2n, lamp2m, lamp3, lamp4, lamp5 or lamp7")],
+    split: Split = "user",
+) -> None:
+    """Download a LaMP task's dev files (questions and outputs) and keep them."""
+    from evals.tasks.download import fetch as fetched
+
+    for path in asyncio.run(fetched(benchmark, _cache(), by=_by(split))):
+        print(path)
+
+
+@app.command("list")
+def list_command() -> None:
+    """The tasks and the systems there are."""
+    from evals.systems.registry import PRESETS, SUMMARY
+    from evals.tasks.registry import SUMMARY as TASKS
+
+    table = Table("name", "what it is")
+    for kind, names in (("task", TASKS), ("system", SUMMARY)):
+        for name, text in names.items():
+            table.add_row(f"{kind} {name}", text)
+        table.add_section()
+    for name, spec in PRESETS.items():
+        table.add_row(f"system {name}", f"short for {spec}")
+    Console().print(table)
+
+
+def _report(folder: Path) -> None:
+    from rich.markdown import Markdown
+
+    from evals.report import write
+
+    html, markdown = write(folder)
+    Console().print(Markdown(markdown.read_text(encoding="utf-8")))
+    print(f"report: {html}")
+
+
+def _cache() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("personaagent") / "lamp"
+
+
+def _by(split: str) -> By:
+    if split not in ("user", "time"):
+        raise typer.BadParameter(f"--split is {split!r}: give user or time")
+    return "time" if split == "time" else "user"
+
+
+def main() -> int:
+    """Run one command: 0 done, 1 a named failure in one line on stderr, 2 wrong usage, 130 interrupted."""
+    warnings.simplefilter("ignore")
     try:
-        records.begin(about)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    runner = Runner(task, settings, models, embedder_from(settings), records)
-    asyncio.run(runner.run({name: SYSTEMS[name] for name in systems}, splits))
-    text = table(task, records.rows(), systems)
-    (out / "table.md").write_text(text + "\n", encoding="utf-8")
-    print(f"\n{task.name}, model {models.name('agent')} ({models.where()}), {len(splits)} users\n\n{text}")
+        code = app(standalone_mode=False)
+    except PersonaAgentError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except typer.TyperException as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return code if isinstance(code, int) else 0
 
 
 if __name__ == "__main__":
-    app()
+    sys.exit(main())

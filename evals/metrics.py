@@ -1,11 +1,16 @@
-"""Scores as the benchmark computes them: a label is right when it is the truth; what cannot be read is wrong."""
+"""Scores as the benchmark computes them: a label is right when it is exactly the truth; the unreadable is wrong."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from evals.tasks import Metric
 
 Pair = tuple[str, str]  # (answer, truth)
+Score = Callable[[Sequence[Pair]], float]
+_WORD = re.compile(r"[a-z0-9]+")
 
 
 def accuracy(pairs: Sequence[Pair]) -> float:
@@ -14,63 +19,83 @@ def accuracy(pairs: Sequence[Pair]) -> float:
 
 
 def macro_f1(pairs: Sequence[Pair], labels: Sequence[str]) -> float:
-    """The mean F1 over the labels that occur among answers or truths."""
-    scores = []
-    for label in labels:
-        hit = sum(answer.strip() == label == truth for answer, truth in pairs)
-        said = sum(answer.strip() == label for answer, _ in pairs)
-        meant = sum(truth == label for _, truth in pairs)
-        if said or meant:
-            scores.append(2 * hit / (said + meant))
+    """The mean F1 over all the task's labels, as LaMP computes it: one that never occurs counts 0."""
+    said = Counter(answer.strip() for answer, _ in pairs)
+    meant = Counter(truth.strip() for _, truth in pairs)
+    hit = Counter(truth.strip() for answer, truth in pairs if answer.strip() == truth.strip())
+    scores = [2 * hit[label] / (said[label] + meant[label]) if hit[label] else 0.0 for label in labels]
     return sum(scores) / len(scores) if scores else 0.0
 
 
-def absolute_errors(pairs: Sequence[Pair]) -> list[float]:
-    """The distance of each score; an answer that is no number counts as whichever of 1 and 5 is further off."""
-    errors = []
-    for answer, truth in pairs:
-        gold = float(truth)
-        try:
-            errors.append(abs(float(answer) - gold))
-        except ValueError:
-            errors.append(max(abs(1 - gold), abs(5 - gold)))
-    return errors
+def error(pair: Pair) -> float:
+    """The distance of one score; an answer that is no number counts as whichever of 1 and 5 is further off."""
+    answer, truth = pair
+    gold = float(truth)
+    try:
+        distance = abs(float(answer) - gold)
+    except ValueError:
+        return max(abs(1 - gold), abs(5 - gold))
+    # float() takes "nan" and "inf" too, which would swallow every other row's score
+    return distance if distance < float("inf") else max(abs(1 - gold), abs(5 - gold))
 
 
 def mae(pairs: Sequence[Pair]) -> float:
     """The mean absolute error; 0 for no answers."""
-    errors = absolute_errors(pairs)
-    return sum(errors) / len(errors) if errors else 0.0
+    return sum(map(error, pairs)) / len(pairs) if pairs else 0.0
 
 
 def rmse(pairs: Sequence[Pair]) -> float:
     """The root of the mean squared error; 0 for no answers."""
-    errors = absolute_errors(pairs)
-    return float((sum(e * e for e in errors) / len(errors)) ** 0.5) if errors else 0.0
+    return float((sum(error(pair) ** 2 for pair in pairs) / len(pairs)) ** 0.5) if pairs else 0.0
+
+
+def rouge_1(pairs: Sequence[Pair]) -> float:
+    """The mean F1 of shared words (lower case, letters and digits, no stemming)."""
+    return sum(_rouge(answer, truth, _shared) for answer, truth in pairs) / len(pairs) if pairs else 0.0
+
+
+def rouge_l(pairs: Sequence[Pair]) -> float:
+    """The mean F1 of the longest common subsequence of words."""
+    return sum(_rouge(answer, truth, _common) for answer, truth in pairs) / len(pairs) if pairs else 0.0
 
 
 def unparsable(pairs: Sequence[Pair], choices: Sequence[str]) -> float:
-    """The share of answers that are none of the choices."""
-    return sum(answer.strip() not in choices for answer, _ in pairs) / len(pairs) if pairs else 0.0
+    """The share of answers that are none of the choices; of free text, the share of empty ones."""
+    known = {choice.strip() for choice in choices}
+    bad = sum(answer.strip() not in known if known else not answer.strip() for answer, _ in pairs)
+    return bad / len(pairs) if pairs else 0.0
 
 
-def interval(
-    by_user: Mapping[str, Sequence[float]], *, seed: int = 0, rounds: int = 2_000, level: float = 0.95
-) -> tuple[float, float]:
-    """A bootstrap interval of the mean: users are drawn again, then rows within each, since users are few here."""
-    drawn = random.Random(seed)
-    groups = [list(values) for values in by_user.values() if values]
-    if not groups:
-        return 0.0, 0.0
-
-    def once() -> float:
-        sample = [value for _ in groups for value in _again(drawn.choice(groups), drawn.choices)]
-        return sum(sample) / len(sample)
-
-    means = sorted(once() for _ in range(rounds))
-    tail = (1 - level) / 2
-    return means[int(tail * rounds)], means[min(rounds - 1, int((1 - tail) * rounds))]
+def scores_of(metric: Metric, labels: Sequence[str]) -> dict[str, Score]:
+    """The scores of a kind of task, the first of which leads; F1 only where all rows share their labels."""
+    if metric == "mae":
+        return {"MAE": mae, "RMSE": rmse, "accuracy": accuracy}
+    if metric == "rouge":
+        return {"ROUGE-1": rouge_1, "ROUGE-L": rouge_l}
+    found: dict[str, Score] = {"accuracy": accuracy}
+    return found | {"F1": lambda pairs: macro_f1(pairs, labels)} if labels else found
 
 
-def _again(values: list[float], choices: Callable[..., list[float]]) -> list[float]:
-    return choices(values, k=len(values))
+def lower_is_better(score: str) -> bool:
+    """Whether the score is an error."""
+    return score in ("MAE", "RMSE")
+
+
+def _rouge(answer: str, truth: str, shared: Callable[[list[str], list[str]], int]) -> float:
+    said, meant = _WORD.findall(answer.lower()), _WORD.findall(truth.lower())
+    return 2 * shared(said, meant) / (len(said) + len(meant)) if said and meant else 0.0
+
+
+def _shared(said: list[str], meant: list[str]) -> int:
+    return (Counter(said) & Counter(meant)).total()
+
+
+def _common(said: list[str], meant: list[str]) -> int:
+    row = [0] * (len(meant) + 1)
+    for word in said:
+        diagonal = 0
+        for place, other in enumerate(meant, start=1):
+            above = row[place]
+            row[place] = diagonal + 1 if word == other else max(above, row[place - 1])
+            diagonal = above
+    return row[-1]

@@ -1,4 +1,8 @@
-"""Running systems over a task: chronological, user by user, resumable, with a progress bar."""
+"""Running one system over a task: chronological within a user, users side by side, resumable, metered.
+
+A query's history is what came before it: the user's history rows, and the test rows before it, whose truths the
+system learns after it has answered them. What is recorded already is learned without being asked again.
+"""
 
 from __future__ import annotations
 
@@ -6,104 +10,156 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from evals.metrics import accuracy, mae
-from evals.records import Answered, Records
-from evals.systems import Bench, Make, System
-from evals.systems.persona_agent import PersonaAgent
-from evals.tasks import Split, Task
+from evals.cache import saved_seconds
+from evals.records import Answered, Prepared, Records
+from evals.systems import Answer, Bench, System
+from evals.systems.majority import majority
+from evals.systems.registry import Value, make
+from evals.tasks import Row, Split, Task
+from personaagent.errors import InputError, ModelOutputInvalid, ModelRefused, PersonaAgentError
 from personaagent.models.meter import metering
-from personaagent.ports import Embedder, Models
-from personaagent.settings import Settings
 
-Told = Callable[[str], None]  # is told the running score after each row
+Told = Callable[[Answered], None]
 
 
-class Runner:
-    """Answers every test row by every system and records each as it is done."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One system with its arguments, on one bench, over these users."""
 
-    def __init__(self, task: Task, settings: Settings, models: Models, embedder: Embedder, records: Records) -> None:
-        self._task = task
-        self._settings = settings
-        self._models = models
-        self._embedder = embedder
+    name: str
+    arguments: dict[str, Value]
+    bench: Bench
+    splits: Sequence[Split]
+    concurrency: int = 2  # users at once
+
+
+async def run(plan: Plan, records: Records, told: Told = lambda _: None) -> None:
+    """Answer every test row that is not recorded yet; ``told`` hears of each row, recorded ones first.
+
+    Raises what stops a run: ModelUnreachable, ModelDenied, SetupError, StoreError. Finished rows stay recorded.
+    """
+    done = await asyncio.to_thread(records.rows)
+    for split in plan.splits:
+        for row in split.test:
+            if row.id in done:
+                told(done[row.id])
+    open_splits = [split for split in plan.splits if any(row.id not in done for row in split.test)]
+    if not open_splits:
+        return
+    await asyncio.to_thread(shutil.rmtree, plan.bench.home, ignore_errors=True)
+    system = make(plan.name, plan.arguments, plan.bench)
+    gate = asyncio.Semaphore(plan.concurrency)
+
+    async def one(split: Split) -> None:
+        async with gate:
+            await _User(plan, system, records, told).run(split, done)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for split in open_splits:
+                group.create_task(one(split))
+    except* PersonaAgentError as failed:
+        raise _first(failed) from None
+    finally:
+        await system.close()
+        await asyncio.to_thread(shutil.rmtree, plan.bench.home, ignore_errors=True)
+
+
+class _User:
+    """One user's rows, in order."""
+
+    def __init__(self, plan: Plan, system: System, records: Records, told: Told) -> None:
+        self._task = plan.bench.task
+        self._system = system
         self._records = records
+        self._told = told
 
-    async def run(self, systems: dict[str, Make], splits: Sequence[Split]) -> None:
-        """Run them one after the other; users whose rows are all recorded are passed over."""
-        total = sum(len(split.test) for split in splits) * len(systems)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[score]}"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True)) as progress:
-            bar = progress.add_task("evaluating", total=total, score="")
-            for name, make in systems.items():
-
-                def told(score: str, name: str = name) -> None:
-                    progress.update(bar, advance=1, description=name, score=score)
-
-                await self._run_system(name, make, splits, told)
-
-    async def _run_system(self, name: str, make: Make, splits: Sequence[Split], told: Told) -> None:
-        done = {row.row: row for row in self._records.rows() if row.system == name}
-        home = self._records.folder / "homes" / name
-        outcomes: dict[str, str] = {}
-        for split in splits:
-            rows = [done[row.id] for row in split.test if row.id in done]
-            if len(rows) == len(split.test):
-                for _ in rows:
-                    told(_score(list(done.values()), self._task))
-                continue
-            place = home / split.user_id
-            await asyncio.to_thread(shutil.rmtree, place, True)
-            system = make(self._bench(place))
-            try:
-                await self._run_user(name, system, split, done, told)
-            finally:
-                await system.close()
-            if isinstance(system, PersonaAgent):
-                outcomes |= system.outcomes
-        if outcomes:
-            self._records.note(f"alignments-{name}", outcomes)
-
-    async def _run_user(self, name: str, system: System, split: Split, done: dict[str, Answered], told: Told) -> None:
-        with metering() as meter:
-            began = time.perf_counter()
-            await system.prepare(split.user_id, split.history)
-        prepared = {"seconds": time.perf_counter() - began, "calls": meter.total.calls}
-        self._records.note(f"prepare-{name}-{split.user_id}", prepared)
+    async def run(self, split: Split, done: dict[str, Answered]) -> None:
+        """Prepare, then answer and learn row by row."""
+        cost = await _measured(self._prepare, split)
+        labels = [row.truth for row in split.history if row.truth]
         for row in split.test:
             if row.id not in done:
-                with metering() as meter:
-                    began = time.perf_counter()
-                    answer = await system.answer(row)
-                done[row.id] = Answered(
-                    system=name,
-                    row=row.id,
-                    user_id=row.user_id,
-                    answer=answer,
-                    truth=row.truth,
-                    seconds=round(time.perf_counter() - began, 3),
-                    calls=meter.total.calls,
-                    input_tokens=meter.total.input_tokens,
-                    output_tokens=meter.total.output_tokens,
-                )
-                self._records.add(done[row.id])
-            told(_score(list(done.values()), self._task))
-            await system.learn(row)
+                answer = await self._answer(row)
+                answered = record(self._task, row, answer, labels)
+                await asyncio.to_thread(self._records.add, answered)
+                self._told(answered)
+            await self._system.learn(row)
+            labels.append(row.truth)
+        held = await self._system.portrait(split.user_id)
+        shown = self._task.may_be_shown
+        prepared = Prepared(
+            user_id=split.user_id,
+            history=len(split.history),
+            persona=held.persona if shown else "",
+            seed=held.seed if shown else "",
+            outcome=held.outcome,
+            **cost_of(cost),
+        )
+        await asyncio.to_thread(self._records.add_user, prepared)
 
-    def _bench(self, home: Path) -> Bench:
-        return Bench(task=self._task, settings=self._settings, models=self._models, embedder=self._embedder, home=home)
+    async def _prepare(self, split: Split) -> Answer:
+        await self._system.prepare(split.user_id, split.history)
+        return Answer(text="")
+
+    async def _answer(self, row: Row) -> Answer:
+        async def ask(row: Row) -> Answer:
+            try:
+                return await self._system.answer(row)
+            except (ModelOutputInvalid, ModelRefused, InputError) as error:
+                return Answer(text="", error=str(error))
+
+        return await _measured(ask, row)
 
 
-def _score(rows: Sequence[Answered], task: Task) -> str:
-    pairs = [(row.answer, row.truth) for row in rows]
-    return f"mae {mae(pairs):.2f}" if task.metric == "mae" else f"acc {accuracy(pairs):.2f}"
+async def _measured(work: Callable[[Any], Any], given: Any) -> Answer:
+    """The work's answer with what it cost; cached model calls count as when they were made."""
+    began = time.perf_counter()
+    with metering() as meter, saved_seconds() as saved:
+        answer: Answer = await work(given)
+    return replace(answer, usage=meter.total, seconds=time.perf_counter() - began + saved.seconds)
+
+
+def cost_of(answer: Answer) -> dict[str, Any]:
+    """The cost as the records have it."""
+    usage = answer.usage
+    return {
+        "seconds": round(answer.seconds, 3),
+        "calls": usage.calls,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+    }
+
+
+def record(task: Task, row: Row, answer: Answer, labels: Sequence[str]) -> Answered:
+    """The row as it is recorded, with the floors over the labels that came before it."""
+    hidden = bool(row.choices) and not task.may_be_shown
+    closed = bool(task.choices)
+    return Answered(
+        id=row.id,
+        user_id=row.user_id,
+        query=row.query if task.may_be_shown else "",
+        answer=_place(answer.text, row) if hidden else answer.text,
+        truth=_place(row.truth, row) if hidden else row.truth,
+        majority=majority(labels) if closed else "",
+        last=labels[-1] if closed and labels else "",
+        tools=answer.tools,
+        error=answer.error,
+        **cost_of(answer),
+    )
+
+
+def _place(text: str, row: Row) -> str:
+    told = text.strip()
+    return f"#{row.choices.index(told)}" if told in row.choices else ""
+
+
+def _first(group: BaseExceptionGroup[PersonaAgentError]) -> PersonaAgentError:
+    error: BaseException = group.exceptions[0]
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, PersonaAgentError)
+    return error

@@ -8,20 +8,27 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage
 
-from evals.systems import Bench
+from evals.systems import Answer, Bench, Portrait
+from evals.systems.ablations import ablated
+from evals.systems.house import as_interactions, key_of, open_services
 from evals.tasks import Row
+from graph.agent import build_agent
 from graph.alignment import build_alignment
-from graph.respond import build_respond
-from graph.services import Services
+from graph.feedback import build_feedback
 from personaagent.context import Context
-from personaagent.errors import ModelError
-from personaagent.state import RespondState
-from personaagent.types import Interaction, Persona
+from personaagent.errors import ModelOutputInvalid, ModelRefused
+from personaagent.persona.shape import to_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Which parts are on, and how far alignment goes. All off is the model alone, without personalization."""
+    """Which parts are on, and how far alignment goes.
+
+    ``alignment`` aligns on the history; ``persona`` off answers without one; ``memory`` off neither recalls nor shows
+    the profile; ``action`` off binds no tool; ``gate`` off commits unjudged, as the paper does. ``realign`` aligns
+    again after that many new truths (0: once, on the history). ``closed`` off leaves the form of the answer to the
+    model. ``live`` lets the agent answer unlabelled turns of the history instead of importing them.
+    """
 
     memory: bool = True
     persona: bool = True
@@ -32,92 +39,122 @@ class Parts:
     judge: int = 6
     epochs: int = 3
     candidates: int = 2
+    realign: int = 0
+    closed: bool = True
+    live: bool = True
+
+
+def tools_of(parts: Parts) -> list[str] | None:
+    """The tools that a run asks for: none without action, the general ones without memory, else all."""
+    if not parts.action:
+        return []
+    return None if parts.memory else ["wikipedia", "calculator"]
 
 
 class PersonaAgent:
-    """The agent's own stretch from retrieval to answer, over real memory, persona and alignment.
-
-    Rows keep their own times: a truth becomes an interaction of the row's day, so that recency means what it means
-    live. It aligns once, on the history, before the first test row; later truths become memory but start no
-    alignment, so that systems with and without it differ in nothing else.
-    """
+    """The agent as its users meet it: history is imported, turns go through the graph, truths come as feedback."""
 
     def __init__(self, bench: Bench, parts: Parts) -> None:
         self._parts = parts
         self._task = bench.task
-        self._recall_k = bench.recall_k
-        settings = bench.settings.model_copy(update={"home": bench.home})
-        self._services = Services(settings, models=bench.models, embedder=bench.embedder)
-        self._respond = build_respond(self._services).compile()
-        self._alignment = build_alignment(self._services).compile()
-        self._personas: dict[str, Persona | None] = {}
-        self.outcomes: dict[str, str] = {}  # what became of each user's alignment
+        self._k = bench.recall_k if parts.memory else 0
+        self._tools = tools_of(parts)
+        self._services = open_services(bench)
+        # what answers and simulates may lack a part that preparation still needs
+        seen = ablated(self._services, memory=parts.memory, persona=parts.persona)
+        self._agent = build_agent(seen).compile()
+        self._alignment = build_alignment(seen).compile()
+        self._feedback = build_feedback(self._services).compile()
+        self._turns: dict[str, str] = {}
+        self._fresh: dict[str, int] = {}  # truths since the last alignment
+        self._portraits: dict[str, tuple[str, str]] = {}  # seed, outcome
 
     async def prepare(self, user_id: str, history: Sequence[Row]) -> None:
-        """Import the history, make the profile and the seed, and align on the history's end."""
-        self._personas[user_id] = None
-        if self._parts.memory:
-            await self._services.episodic.append_many(user_id, [self._interaction(row) for row in history])
-        if self._parts.persona:
-            await self._services.refresh_profile(user_id)
-            self._personas[user_id] = await self._services.seed_persona(user_id)
-        if self._parts.persona and self._parts.alignment:
-            result = await self._alignment.ainvoke({}, context=self._context(user_id))
-            self.outcomes[user_id] = result["outcome"]
-            self._personas[user_id] = await self._services.personas.current(user_id)
+        """Import the history, make profile and seed, and align on the history's end."""
+        services = self._services
+        told = [row for row in history if row.truth or not self._parts.live]
+        await services.episodic.append_many(user_id, as_interactions(self._task, told))
+        for row in history:
+            if row not in told:
+                await self._turn(row, Context(user_id=user_id, recall_k=self._k, tools=self._tools, align="off"))
+        await services.refresh_profile(user_id)
+        if not self._parts.persona:
+            return
+        seed = await services.seed_persona(user_id)
+        self._portraits[user_id] = (to_text(seed.sections, evidence=False), "")
+        await self._align(user_id)
 
-    async def answer(self, row: Row) -> str:
-        """One turn under the user's persona; a model that fails has no answer."""
-        state: RespondState = {
-            "messages": [HumanMessage(row.query, id=row.id)],
-            "persona": self._personas[row.user_id],
-            "pins": [],
-        }
+    async def answer(self, row: Row) -> Answer:
+        """One turn of the graph; a form that the model cannot keep to is an empty answer."""
         try:
-            out: dict[str, Any] = await self._respond.ainvoke(state, context=self._context(row.user_id))
-        except ModelError:
-            return ""
-        return str(out["answer"])
+            result = await self._turn(row, self._context(row.user_id, row))
+        except (ModelOutputInvalid, ModelRefused) as error:
+            return Answer(text="", error=str(error))
+        self._turns[row.id] = result["interaction_id"]
+        said = await self._services.episodic.get(row.user_id, result["interaction_id"])
+        return Answer(
+            text=str(result["answer"]),
+            tools=tuple(trace.name for trace in said.tools),
+            error="; ".join(result.get("degraded") or ()) or None,
+        )
 
     async def learn(self, row: Row) -> None:
-        """The truth becomes memory."""
-        if self._parts.memory:
-            await self._services.episodic.append(row.user_id, self._interaction(row))
+        """Feed the truth back as the user's choice; a row answered before an interruption is imported with it."""
+        if row.id in self._turns:
+            label: Any = {"interaction_id": self._turns.pop(row.id), "ground_truth": row.truth, "source": "choice"}
+            await self._feedback.ainvoke(label, context=self._context(row.user_id))
+        else:
+            await self._services.episodic.append_many(row.user_id, as_interactions(self._task, [row]))
+        self._fresh[row.user_id] = self._fresh.get(row.user_id, 0) + 1
+        if self._parts.realign and self._fresh[row.user_id] >= self._parts.realign:
+            await self._align(row.user_id)
+
+    async def portrait(self, user_id: str) -> Portrait:
+        """The persona in force, the seed it came from, and what became of the alignment."""
+        persona = await self._services.personas.current(user_id)
+        seed, outcome = self._portraits.get(user_id, ("", ""))
+        return Portrait(
+            persona=to_text(persona.sections, evidence=False) if persona else "", seed=seed, outcome=outcome
+        )
 
     async def close(self) -> None:
-        """Flush and release the services; the models are shared and stay."""
-        await self._services.indexer.close()
+        """Flush and release the services; the models are the runner's."""
         await self._services.index.close()
         await self._services.database.close()
 
-    def _context(self, user_id: str) -> Context:
+    async def _turn(self, row: Row, context: Context) -> dict[str, Any]:
+        message: Any = {"messages": [HumanMessage(self._query(row), id=key_of(row))]}
+        config: Any = {"configurable": {"thread_id": key_of(row)}}
+        result: dict[str, Any] = await self._agent.ainvoke(message, config, context=context)
+        return result
+
+    def _query(self, row: Row) -> str:
+        choices = self._task.answers(row) if row.truth else ()
+        if self._parts.closed or not choices:
+            return row.query
+        return "\n".join([row.query, "Answer with exactly one of these:", *(f"- {choice}" for choice in choices)])
+
+    async def _align(self, user_id: str) -> None:
+        if self._parts.alignment and self._parts.persona:
+            self._fresh[user_id] = 0
+            result = await self._alignment.ainvoke({}, context=self._context(user_id))
+            self._portraits[user_id] = (self._portraits[user_id][0], str(result["outcome"]))
+
+    def _context(self, user_id: str, row: Row | None = None) -> Context:
         parts = self._parts
+        choices = self._task.answers(row) if row else self._task.choices
         return Context(
             user_id=user_id,
-            task=self._task.name,
+            # a question with choices of its own draws on what was said anywhere, not in this task alone
+            task=None if row and row.choices else self._task.name,
             instructions=self._task.instructions,
-            choices=list(self._task.choices),
-            tools=None if parts.action else [],
-            recall_k=self._recall_k,
-            personalize=parts.memory or parts.persona,
+            choices=list(choices) if parts.closed and choices else None,
+            tools=self._tools,
+            recall_k=self._k,
             align="off",
             align_batch=parts.batch,
             align_judge=parts.judge,
             align_epochs=parts.epochs,
             align_candidates=parts.candidates,
             align_gate=parts.gate,
-        )
-
-    def _interaction(self, row: Row) -> Interaction:
-        return Interaction(
-            id=row.id,
-            user_id=row.user_id,
-            query=row.query,
-            created_at=row.created_at,
-            task=self._task.name,
-            choices=self._task.choices,
-            ground_truth=row.truth,
-            truth_source="imported",
-            truth_confidence=1.0,
-            metadata={"instructions": self._task.instructions},
         )

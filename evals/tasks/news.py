@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
 from evals.tasks import Row, Task
+from evals.tasks.reading import json_lines
 
 TASK = "news category"
 INSTRUCTIONS = "Name the news category in which this article of the user appeared."
@@ -20,17 +20,17 @@ CHOICES = (
 def load(path: Path | None = None) -> list[Row]:
     """The rows of a file, or of the committed sample, each author's in the order of time."""
     source = path or files("evals.data") / "news_sample.jsonl"
-    rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = json_lines(source, "user", "t", "date", "title", "text", "category")
     return [
         Row(
             id=f"{row['user']}-{row['t']}",
-            user_id=row["user"],
+            user_id=str(row["user"]),
             query=f"{row['title']}\n{row['text']}".strip(),
-            truth=row["category"],
+            truth=str(row["category"]),
             # several articles appear on one day: their order within it is kept
             created_at=datetime.fromisoformat(row["date"]).replace(tzinfo=UTC) + timedelta(seconds=row["t"]),
         )
-        for row in rows
+        for _, row in rows
     ]
 
 

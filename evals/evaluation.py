@@ -1,0 +1,120 @@
+"""A whole evaluation: systems over one task on the same rows, models, embedder and budget, into one folder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evals.cache import AnswerCache, CachedModels
+from evals.progress import Board
+from evals.records import Records
+from evals.runner import Plan, run
+from evals.systems import Bench
+from evals.systems.registry import label, parse
+from evals.tasks import Split, Task, split
+from personaagent.errors import InputError
+from personaagent.models.chat import ModelsFromSettings
+from personaagent.models.embedder import embedder_from
+from personaagent.ports import Embedder, Models, Role
+from personaagent.settings import Settings
+
+ROLES: tuple[Role, ...] = ("agent", "simulator", "critic", "editor", "summarizer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What to evaluate. ``users`` are those with the longest histories, ``limit`` is test rows a user."""
+
+    task: Task
+    systems: Sequence[str]
+    out: Path
+    users: int | None = None
+    limit: int | None = None
+    history: int | None = None
+    recall_k: int = 4
+    seed: int = 0
+    concurrency: int = 2
+    cache: Path | None = None  # the file of model answers; None: in ``out``
+
+
+def evaluate(
+    wanted: Wanted, settings: Settings, *, models: Models | None = None, embedder: Embedder | None = None
+) -> None:
+    """Run each system in turn, with progress on stderr; what ``out`` has already is not run again.
+
+    Raises InputError for an unknown system or a folder of another run, and what stops a run.
+    """
+    chosen = [parse(spec) for spec in wanted.systems]
+    splits = split(wanted.task, users=wanted.users, limit=wanted.limit, history=wanted.history)
+    if not splits:
+        raise InputError(f"{wanted.task.name} has no test row: a user needs at least two labelled rows")
+    inner = models or ModelsFromSettings(settings)
+    cached = CachedModels(inner, AnswerCache(wanted.cache or wanted.out / "answers.sqlite"))
+    embeds = embedder or embedder_from(settings)
+    asyncio.run(_all(wanted, settings, chosen, splits, cached, embeds))
+
+
+async def _all(
+    wanted: Wanted,
+    settings: Settings,
+    chosen: Sequence[Any],
+    splits: Sequence[Split],
+    models: Models,
+    embedder: Embedder,
+) -> None:
+    try:
+        with Board(wanted.task, systems=len(chosen), rows=sum(len(s.test) for s in splits)) as board:
+            for name, arguments in chosen:
+                system = label(name, arguments)
+                folder = folder_of(wanted.out, wanted.task, system)
+                records = Records(folder)
+                about = describe(wanted, splits, models, embedder, system)
+                await asyncio.to_thread(records.begin, about | {"arguments": arguments})
+                bench = Bench(
+                    task=wanted.task,
+                    settings=settings,
+                    models=models,
+                    embedder=embedder,
+                    home=folder / "home",
+                    recall_k=wanted.recall_k,
+                )
+                board.start(system)
+                plan = Plan(name=name, arguments=arguments, bench=bench, splits=splits, concurrency=wanted.concurrency)
+                await run(plan, records, board.told)
+    finally:
+        await models.close()
+
+
+def folder_of(out: Path, task: Task, system: str) -> Path:
+    """Where a system's records are kept."""
+    plain = system.replace(":", "--").replace(",", "-").replace("=", "_")
+    return out / task.name.replace(" ", "_").replace("/", "_") / plain
+
+
+def describe(
+    wanted: Wanted, splits: Sequence[Split], models: Models, embedder: Embedder, system: str
+) -> dict[str, Any]:
+    """What makes a run this run: two runs with the same description can share a folder."""
+    task = wanted.task
+    return {
+        "task": task.name,
+        "paper": task.paper,
+        "data": task.hash,
+        "metric": task.metric,
+        "choices": list(task.choices),
+        "may_be_shown": task.may_be_shown,
+        "system": system,
+        "models": {role: models.name(role) for role in ROLES},
+        "embedded": models.embedded,
+        "tool_calling": models.tool_calling,
+        "embedder": embedder.name,
+        "users": len(splits),
+        "rows": sum(len(s.test) for s in splits),
+        "limit": wanted.limit,
+        "history": wanted.history,
+        "recall_k": wanted.recall_k,
+        "seed": wanted.seed,
+    }

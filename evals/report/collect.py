@@ -1,0 +1,150 @@
+"""From run records to the figures of a report: one sheet a task, data and model, one line a system."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evals.metrics import Pair, scores_of, unparsable
+from evals.records import Answered, Prepared, Records
+from evals.stats import Interval, interval, paired
+
+OURS = "persona_agent"
+FLOORS = ("majority", "last_label")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One system's figures. Costs are means over rows; preparation is a mean over users."""
+
+    system: str
+    rows: int
+    planned: int
+    scores: Mapping[str, Interval]
+    ahead: Interval | None  # PersonaAgent minus this system, in the leading score, on the rows both answered
+    unreadable: float
+    errors: int
+    calls: float
+    tokens: float
+    seconds: float
+    prepared: Mapping[str, float]
+    tools: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """All systems on one task with one model."""
+
+    about: Mapping[str, Any]
+    surroundings: Mapping[str, Any]
+    lines: Sequence[Line]
+    answers: Mapping[str, Mapping[str, Answered]]  # system → row id → row
+    users: Mapping[str, Mapping[str, Prepared]]  # system → user
+
+    @property
+    def leading(self) -> str:
+        """The score that leads."""
+        return next(iter(scores_of(self.about["metric"], self.about["choices"])))
+
+
+def sheets(runs: Sequence[Records]) -> list[Sheet]:
+    """The runs by task, data, model and budget, in the order in which they are found."""
+    groups: dict[tuple[Any, ...], list[Records]] = {}
+    for run in runs:
+        about = run.about()
+        same = ("task", "data", "history", "recall_k", "limit", "users", "embedder")
+        groups.setdefault((*(about[key] for key in same), about["models"]["agent"]), []).append(run)
+    return [_sheet(group) for group in groups.values()]
+
+
+def _sheet(runs: Sequence[Records]) -> Sheet:
+    about = runs[0].about()
+    answers = {run.about()["system"]: run.rows() for run in runs}
+    users = {run.about()["system"]: run.users() for run in runs}
+    for name, rows in _floors(answers).items():
+        answers.setdefault(name, rows)
+    by_user = {system: _by_user(rows) for system, rows in answers.items()}
+    lines = [_line(about, name, answers[name], users.get(name, {}), by_user) for name in sorted(answers, key=_order)]
+    return Sheet(
+        about=about,
+        surroundings=runs[0].surroundings(),
+        lines=[line for line in lines if line.rows],
+        answers=answers,
+        users=users,
+    )
+
+
+def _line(
+    about: Mapping[str, Any],
+    system: str,
+    rows: Mapping[str, Answered],
+    users: Mapping[str, Prepared],
+    by_user: Mapping[str, Mapping[str, Mapping[str, Pair]]],
+) -> Line:
+    scores, seed = scores_of(about["metric"], about["choices"]), int(about["seed"])
+    pairs = {user: list(found.values()) for user, found in by_user[system].items()}
+    count, leading = max(1, len(rows)), next(iter(scores.values()))
+    ahead = None
+    if OURS in by_user and system != OURS:
+        ahead = paired(by_user[OURS], by_user[system], leading, seed=seed)
+    listed = list(rows.values())
+    return Line(
+        system=system,
+        rows=len(rows),
+        planned=int(about["rows"]),
+        scores={name: interval(pairs, score, seed=seed) for name, score in scores.items()},
+        ahead=ahead,
+        unreadable=_unreadable(about, [pair for found in pairs.values() for pair in found]),
+        errors=sum(row.error is not None for row in listed),
+        calls=sum(row.calls for row in listed) / count,
+        tokens=sum(row.input_tokens + row.output_tokens for row in listed) / count,
+        seconds=sum(row.seconds for row in listed) / count,
+        prepared=_prepared(list(users.values())),
+        tools=Counter(tool for row in listed for tool in row.tools),
+    )
+
+
+def _unreadable(about: Mapping[str, Any], pairs: Sequence[Pair]) -> float:
+    # a row's own choices are recorded only where the answer is one of them, so what is not is empty
+    return unparsable(pairs, about["choices"])
+
+
+def _prepared(users: Sequence[Prepared]) -> dict[str, float]:
+    if not users:
+        return {}
+    return {
+        "calls": sum(user.calls for user in users) / len(users),
+        "tokens": sum(user.input_tokens + user.output_tokens for user in users) / len(users),
+        "seconds": sum(user.seconds for user in users) / len(users),
+    }
+
+
+def _floors(answers: Mapping[str, Mapping[str, Answered]]) -> dict[str, dict[str, Answered]]:
+    """The floors on the rows that were answered, for runs that did not have them among their systems."""
+    found: dict[str, dict[str, Answered]] = {"majority": {}, "last_label": {}}
+    for rows in answers.values():
+        for key, row in rows.items():
+            if row.majority or row.last:
+                found["majority"][key] = _free(row, row.majority)
+                found["last_label"][key] = _free(row, row.last)
+    return found
+
+
+def _free(row: Answered, text: str) -> Answered:
+    return replace(row, answer=text, seconds=0.0, calls=0, input_tokens=0, output_tokens=0, tools=(), error=None)
+
+
+def _by_user(rows: Mapping[str, Answered]) -> dict[str, dict[str, Pair]]:
+    found: dict[str, dict[str, Pair]] = {}
+    for key, row in rows.items():
+        found.setdefault(row.user_id, {})[key] = (row.answer, row.truth)
+    return found
+
+
+def _order(system: str) -> tuple[int, str]:
+    order = (*FLOORS, "nearest_neighbour", "no_personalization", "icl", "rag", "pag", "react", "membank", OURS)
+    name = system.partition(":")[0]
+    # the whole agent stands last, below its ablations
+    return (order.index(name) if name in order else len(order), "~" if system == OURS else system)

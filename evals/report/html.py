@@ -1,0 +1,72 @@
+"""The report as one HTML file: no script, no network, light and dark, readable on a phone. Every text is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+
+from evals.metrics import lower_is_better
+from evals.report.collect import OURS, Line, Sheet
+from evals.report.drill import drill_down
+from evals.report.paper import reported
+from evals.report.svg import bars
+from evals.report.words import about, finding, signed, told
+
+INTRO = (
+    "Systems answer the same rows in the order of time; a query's history is what came before it. Brackets are 95 % "
+    "intervals of a bootstrap over users. Unreadable answers count as wrong. Costs are those of the first answer, "
+    "also where it came from the cache."
+)
+
+
+def page(sheets: Sequence[Sheet], drawings: Sequence[str]) -> str:
+    """The whole page; ``drawings`` stand under the sheet of the same place."""
+    style = files("evals.report").joinpath("page.css").read_text(encoding="utf-8")
+    sections = "".join(_section(sheet, drawing) for sheet, drawing in zip(sheets, drawings, strict=True))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>PersonaAgent: evaluation</title><style>{style}</style></head>"
+        f"<body><main><h1>PersonaAgent: evaluation</h1><p>{INTRO}</p>{sections}</main></body></html>\n"
+    )
+
+
+def _section(sheet: Sheet, drawing: str) -> str:
+    drawn = [(line.system, line.scores[sheet.leading]) for line in sheet.lines]
+    better = "lower is better" if lower_is_better(sheet.leading) else "higher is better"
+    return (
+        f"<section><h2>{escape(str(sheet.about['task']))}</h2><p class='about'>{escape(about(sheet))}</p>"
+        f"<p>{escape(finding(sheet))}</p>"
+        f"<div class='wide'>{_table(sheet)}</div>"
+        f"<h3>{escape(sheet.leading)} ({better})</h3>{bars(drawn, sheet.leading, OURS)}"
+        f"{drawing}{drill_down(sheet)}</section>"
+    )
+
+
+def _table(sheet: Sheet) -> str:
+    scores = list(sheet.lines[0].scores) if sheet.lines else []
+    heads = [
+        "system", "rows", *scores, f"PersonaAgent ahead ({sheet.leading})", "unreadable", "calls / query",
+        "tokens / query", "s / query", "preparation / user", "tools called", "paper",
+    ]  # fmt: skip
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    body = "".join(_row(sheet, line, scores) for line in sheet.lines)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _row(sheet: Sheet, line: Line, scores: Sequence[str]) -> str:
+    rows = str(line.rows) if line.rows == line.planned else f"{line.rows} of {line.planned}"
+    papers = [reported(sheet.about["paper"], line.system, score) for score in scores]
+    paper = " / ".join("" if figure is None else f"{figure:.3f}" for figure in papers)
+    tools = ", ".join(f"{name} {count}" for name, count in sorted(line.tools.items()))
+    prepared = line.prepared
+    cost = f"{prepared['calls']:.1f} calls, {prepared['seconds']:.1f} s" if prepared else ""
+    cells = [
+        line.system, rows, *(told(line.scores[score]) for score in scores), signed(line.ahead),
+        f"{line.unreadable:.1%}", f"{line.calls:.2f}", f"{line.tokens:.0f}", f"{line.seconds:.2f}", cost, tools,
+        paper.strip(" /"),
+    ]  # fmt: skip
+    kind = ' class="ours"' if line.system == OURS else ""
+    return f"<tr{kind}>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"

@@ -1,0 +1,77 @@
+"""The drawings of a report, as SVG that follows the page's colours. Every text is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.stats import Interval
+
+BAR, LEFT, WIDTH = 26, 210, 640
+
+
+def bars(figures: Sequence[tuple[str, Interval]], title: str, ours: str) -> str:
+    """One horizontal bar a system with its interval."""
+    top = max((figure.high for _, figure in figures), default=0.0) or 1.0
+    scale = (WIDTH - LEFT - 60) / top
+    height = BAR * len(figures) + 8
+    parts = []
+    for place, (name, figure) in enumerate(figures):
+        y = place * BAR + 6
+        middle, end = y + 8, LEFT + figure.value * scale
+        kind = "bar ours" if name.partition(":")[0] == ours else "bar"
+        low, high = LEFT + figure.low * scale, LEFT + figure.high * scale
+        parts.append(
+            f'<text x="{LEFT - 8}" y="{y + 12}" text-anchor="end">{escape(short(name))}</text>'
+            f'<rect class="{kind}" x="{LEFT}" y="{y}" width="{max(1.0, end - LEFT):.1f}" height="16" rx="2"/>'
+            f'<path class="whisker" d="M{low:.1f} {middle}H{high:.1f}M{low:.1f} {y + 4}v8M{high:.1f} {y + 4}v8"/>'
+            f'<text x="{max(end, high) + 6:.1f}" y="{y + 12}">{figure.value:.3f}</text>'
+        )
+    return _svg(WIDTH, height, title, "".join(parts))
+
+
+def heat(names: Sequence[str], values: Sequence[Sequence[float]], title: str) -> str:
+    """A square of shares from 0 to 1."""
+    cell, margin = 44, 120
+    size = margin + cell * len(names)
+    parts = []
+    for row, name in enumerate(names):
+        y = margin + row * cell
+        parts.append(f'<text x="{margin - 6}" y="{y + 27}" text-anchor="end">{escape(short(name, 15))}</text>')
+        turn = f"translate({margin + row * cell + 26} {margin - 6}) rotate(-50)"
+        parts.append(f'<text transform="{turn}">{escape(short(name, 15))}</text>')
+        for column, value in enumerate(values[row]):
+            x = margin + column * cell
+            parts.append(
+                f'<rect class="cell" x="{x}" y="{y}" width="{cell - 2}" height="{cell - 2}" '
+                f'fill-opacity="{0.08 + 0.72 * value:.2f}"/>'
+                f'<text x="{x + 21}" y="{y + 26}" text-anchor="middle">{value:.2f}</text>'
+            )
+    return _svg(size + 40, size, title, "".join(parts))
+
+
+def scatter(names: Sequence[str], points: NDArray[np.float64], title: str) -> str:
+    """A map of named points."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    span = np.where(high - low < 1e-9, 1.0, high - low)
+    parts = []
+    for name, point in zip(names, points, strict=True):
+        x, y = 40 + 260 * float((point[0] - low[0]) / span[0]), 24 + 200 * float((point[1] - low[1]) / span[1])
+        parts.append(f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="6"/>')
+        parts.append(f'<text x="{x + 10:.1f}" y="{y + 4:.1f}">{escape(short(name, 18))}</text>')
+    return _svg(440, 250, title, "".join(parts))
+
+
+def short(name: str, most: int = 30) -> str:
+    """A name that fits."""
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def _svg(width: int, height: int, title: str, inside: str) -> str:
+    return (
+        f'<svg viewBox="0 0 {width} {height}" style="max-width:{width}px" role="img" '
+        f'aria-label="{escape(title, quote=True)}"><title>{escape(title)}</title>{inside}</svg>'
+    )

@@ -1,0 +1,57 @@
+"""What a report says in words; the same sentences in HTML and Markdown."""
+
+from __future__ import annotations
+
+from evals.metrics import lower_is_better
+from evals.report.collect import OURS, Line, Sheet
+from evals.stats import Interval
+
+
+def told(figure: Interval) -> str:
+    """A figure with its interval."""
+    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
+
+
+def signed(figure: Interval | None) -> str:
+    """A difference with its interval; empty without one."""
+    return "" if figure is None else f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]"
+
+
+def about(sheet: Sheet) -> str:
+    """One line: what was run, on what."""
+    said, around = sheet.about, sheet.surroundings
+    model = f"model {said['models']['agent']}" + (" (embedded)" if said["embedded"] else "")
+    limit = f", at most {said['limit']} test rows a user" if said["limit"] else ""
+    start = f", history cut to {said['history']}" if said["history"] is not None else ""
+    changed = " with changes" if around["changed"] else ""
+    return (
+        f"{model}; embedder {said['embedder']}; {said['users']} users, {said['rows']} test rows{limit}{start}; "
+        f"{said['recall_k']} memories; seed {said['seed']}; data {said['data']}; commit {around['commit']}{changed}; "
+        f"{around['machine']}, Python {around['python']}; {around['began']}"
+    )
+
+
+def finding(sheet: Sheet) -> str:
+    """Who leads, and whether PersonaAgent is ahead of the best other system beyond what chance explains."""
+    score = sheet.leading
+    lower = lower_is_better(score)
+
+    def rank(line: Line) -> float:
+        return line.scores[score].value if lower else -line.scores[score].value
+
+    if not sheet.lines:
+        return "No row is finished."
+    best = min(sheet.lines, key=rank)
+    said = f"{best.system} leads with {score} {told(best.scores[score])}."
+    if OURS not in {line.system for line in sheet.lines}:
+        return said
+    others = [line for line in sheet.lines if line.system.partition(":")[0] != OURS]
+    if not others:
+        return said
+    rival = min(others, key=rank)
+    assert rival.ahead is not None
+    ahead = rival.ahead
+    good = ahead.high < 0 if lower else ahead.low > 0
+    bad = ahead.low > 0 if lower else ahead.high < 0
+    verdict = "better" if good else "worse" if bad else "not distinguishable at this number of rows"
+    return f"{said} PersonaAgent against {rival.system}, the best other system: {signed(ahead)}, {verdict}."

@@ -1,0 +1,16 @@
+"""In-context learning: the user's newest interactions as examples (paper, baseline "ICL")."""
+
+from __future__ import annotations
+
+from evals.systems import Answer, Remembering
+from evals.systems.prompting import ask, messages
+from evals.tasks import Row
+
+
+class InContext(Remembering):
+    """One model call a query; the newest ``recall_k`` interactions come before it, whatever they are about."""
+
+    async def answer(self, row: Row) -> Answer:
+        """What the model says after the newest examples, oldest first."""
+        newest = self.seen[row.user_id][-self.bench.recall_k :] if self.bench.recall_k else []
+        return await ask(self.bench, row, messages(self.bench, row, newest))
