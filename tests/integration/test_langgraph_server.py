@@ -88,9 +88,8 @@ async def test_three_graphs_load_with_schemas_that_studio_can_show(server: str) 
     names = {node["id"] for node in drawn["nodes"]}
     assert "alignment:simulate" in names
     agent = await client.assistants.get_graph(graphs["agent"])
-    assert {n["id"] for n in agent["nodes"]} == {
-        "__start__", "load_persona", "retrieve_memory", "reason", "act", "write_memory", "__end__",
-    }  # fmt: skip
+    names = {n["id"] for n in agent["nodes"]}
+    assert {"load_persona", "retrieve_memory", "reason", "act", "write_memory"} <= names
 
 
 async def test_a_turn_streams_and_its_feedback_labels_the_interaction(server: str) -> None:
