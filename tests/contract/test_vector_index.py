@@ -328,7 +328,8 @@ async def test_a_killed_process_leaves_every_acknowledged_point(
     while int(await asyncio.to_thread(child.stdout.readline)) < 100:
         pass
     child.send_signal(signal.SIGKILL)
-    rest, _ = await asyncio.to_thread(child.communicate)
+    rest = await asyncio.to_thread(child.stdout.read)
+    await asyncio.to_thread(child.wait)
     last = int(rest.split()[-1]) if rest.split() else 100
     index = EdgeIndex(tmp_path, "test", DIM)
     assert await index.count("ann") in {last, last + 1, last + 2}
