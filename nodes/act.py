@@ -14,6 +14,7 @@ from langgraph.types import interrupt
 from personaagent.context import Context
 from personaagent.inputs import user_of
 from personaagent.state import RespondState
+from personaagent.types import ToolTrace
 from tools.approval import Decision, approval_request, parse_decisions
 from tools.registry import ActionSpaces
 from tools.space import ActionSpace
@@ -47,11 +48,11 @@ async def act(
             await approve_for_good(user_id, call["name"])
     decided = {call["id"]: decision for call, decision in zip(asked, decisions, strict=True)}
 
-    async def run(call: ToolCall) -> tuple[ToolMessage, list[Any]]:
+    async def run(call: ToolCall) -> tuple[ToolMessage, ToolTrace]:
         decision = decided.get(call["id"], NOT_ASKED)
         if decision.verb == "reject":
             text = f"The user did not allow {call['name']}. {decision.message}".strip()
-            return _message(call, text), []
+            return _message(call, text), ToolTrace(name=call["name"], arguments=call["args"], outcome="rejected")
         text, trace = await actions.execute(
             space,
             user_id,
@@ -62,10 +63,10 @@ async def act(
             recorded=tuple(state.get("recorded", [])),
             approved=call["id"] in decided,
         )
-        return _message(call, text), [trace]
+        return _message(call, text), trace
 
     results = await asyncio.gather(*(run(call) for call in calls))
-    traces = [trace for _, found in results for trace in found]
+    traces = [trace for _, trace in results]
     return {"messages": [answer for answer, _ in results], "trace": [*state.get("trace", []), *traces]}
 
 

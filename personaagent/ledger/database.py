@@ -144,7 +144,7 @@ class Database:
             self._migrated = True
         if self.dialect != "sqlite":
             return create_async_engine(self.url, pool_pre_ping=True, pool_size=10)
-        engine = create_async_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, pool_size=8)
+        engine = create_async_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, pool_size=18, max_overflow=0)
         event.listen(engine.sync_engine, "connect", _set_up)
         event.listen(engine.sync_engine, "connect", lambda made, _: here.sqlite.add(made.driver_connection))
         event.listen(engine.sync_engine, "begin", _begin)

@@ -247,6 +247,7 @@ async def test_a_rejected_side_effect_does_not_happen_and_the_model_is_told(buil
     out = await agent.ainvoke(Command(resume="reject"), context=context, config=config)
     assert out["answer"] == "As you wish."
     assert "did not allow" in models.calls[1].text
+    assert [t.outcome for t in (await services.episodic.get("ann", out["interaction_id"])).tools] == ["rejected"]
     assert (await services.semantic.profile("ann")).facts == ()
 
 
