@@ -18,6 +18,7 @@ from personaagent.errors import InputError, SetupError
 
 if TYPE_CHECKING:
     from langsmith import Client
+    from langsmith.evaluation import ExperimentResults
     from langsmith.schemas import Example
 
 
@@ -40,11 +41,11 @@ def upload(folder: Path, task: Task) -> list[str]:
     if not client.has_dataset(dataset_name=name):
         made = client.create_dataset(name, description=task.instructions)
         client.create_examples(dataset_id=made.id, examples=[_example(row) for row in recorded.values()])
-    return [experiment(run, name, client) for run in runs]
+    return [str(experiment(run, name, client).experiment_name) for run in runs]
 
 
-def experiment(run: Records, data: str | list[Example], client: Client, *, send: bool = True) -> str:
-    """Evaluate one run's recorded answers on a data set or on given examples; returns the experiment's name."""
+def experiment(run: Records, data: str | list[Example], client: Client, *, send: bool = True) -> ExperimentResults:
+    """Evaluate one run's recorded answers on a data set or on given examples; ``send`` off keeps it on this machine."""
     from langsmith import evaluate
 
     about, rows = run.about(), run.rows()
@@ -53,7 +54,7 @@ def experiment(run: Records, data: str | list[Example], client: Client, *, send:
     def answered(inputs: dict[str, Any]) -> dict[str, Any]:
         return outputs(rows.get(inputs["id"]))
 
-    result = evaluate(
+    return evaluate(
         answered,
         data=data,
         evaluators=evaluators,
@@ -64,7 +65,6 @@ def experiment(run: Records, data: str | list[Example], client: Client, *, send:
         upload_results=send,
         max_concurrency=0,
     )
-    return str(result.experiment_name)
 
 
 def outputs(row: Answered | None) -> dict[str, Any]:

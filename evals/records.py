@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+import threading
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +61,7 @@ class Records:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._writing = threading.Lock()  # users side by side write their rows from threads
 
     def begin(self, about: dict[str, Any]) -> None:
         """Write what this run is; raises InputError where the folder holds another run's rows or cannot be written."""
@@ -110,11 +112,13 @@ class Records:
 
     def add(self, row: Answered) -> None:
         """Append a finished row."""
-        _append(self.folder / ROWS, asdict(row))
+        with self._writing:
+            _append(self.folder / ROWS, asdict(row))
 
     def add_user(self, user: Prepared) -> None:
         """Append a user's preparation."""
-        _append(self.folder / USERS, asdict(user))
+        with self._writing:
+            _append(self.folder / USERS, asdict(user))
 
 
 def find_runs(folder: Path) -> list[Records]:

@@ -85,7 +85,7 @@ class _User:
             if row.id not in done:
                 answer = await self._answer(row)
                 answered = record(self._task, row, answer, labels)
-                await asyncio.to_thread(self._records.add, answered)
+                await _surely(self._records.add, answered)
                 self._told(answered)
             await self._system.learn(row)
             labels.append(row.truth)
@@ -99,7 +99,7 @@ class _User:
             outcome=held.outcome,
             **cost_of(cost),
         )
-        await asyncio.to_thread(self._records.add_user, prepared)
+        await _surely(self._records.add_user, prepared)
 
     async def _prepare(self, split: Split) -> Answer:
         await self._system.prepare(split.user_id, split.history)
@@ -113,6 +113,16 @@ class _User:
                 return Answer(text="", error=str(error))
 
         return await _measured(ask, row)
+
+
+async def _surely(write: Callable[[Any], None], what: Any) -> None:
+    """Write in a thread, to the end even when the run is being stopped: what was paid for is kept."""
+    writing = asyncio.ensure_future(asyncio.to_thread(write, what))
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await writing
+        raise
 
 
 async def _measured(work: Callable[[Any], Any], given: Any) -> Answer:

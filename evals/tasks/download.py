@@ -31,27 +31,26 @@ def files_of(kind: str, cache: Path, *, by: By = "user", split: str = "dev") -> 
 
 
 async def fetch(
-    kind: str, cache: Path, *, by: By = "user", split: str = "dev", client: httpx.AsyncClient | None = None
+    kind: str, cache: Path, *, by: By = "user", split: str = "dev", transport: httpx.AsyncBaseTransport | None = None
 ) -> tuple[Path, Path]:
     """Download the pair where it is not kept yet; raises SetupError without a network or for what is not JSON."""
     if kind not in KINDS:
         raise InputError(f"there is no benchmark {kind!r}; there are: {', '.join(KINDS)}")
     paths = files_of(kind, cache, by=by, split=split)
-    for part, path in zip(PARTS, paths, strict=True):
-        if path.exists():
-            continue
-        data = await _get(address(kind, part, by=by, split=split), client)
-        await asyncio.to_thread(_keep, path, data)
+    async with httpx.AsyncClient(timeout=120, follow_redirects=True, transport=transport) as client:
+        for part, path in zip(PARTS, paths, strict=True):
+            if not await asyncio.to_thread(path.exists):
+                data = await _get(address(kind, part, by=by, split=split), client)
+                await asyncio.to_thread(_keep, path, data)
     return paths
 
 
-async def _get(url: str, client: httpx.AsyncClient | None) -> bytes:
-    async with client or httpx.AsyncClient(timeout=120, follow_redirects=True) as opened:
-        try:
-            reply = await opened.get(url)
-            reply.raise_for_status()
-        except httpx.HTTPError as error:
-            raise SetupError(f"{url} cannot be fetched ({error}): download it elsewhere and give --file") from error
+async def _get(url: str, client: httpx.AsyncClient) -> bytes:
+    try:
+        reply = await client.get(url)
+        reply.raise_for_status()
+    except httpx.HTTPError as error:
+        raise SetupError(f"{url} cannot be fetched ({error}): download it elsewhere and give --file") from error
     # a wrong path answers 200 with a page
     try:
         await asyncio.to_thread(json.loads, reply.content)
