@@ -26,7 +26,7 @@ SMALL = (
     "majority", "last_label", "nearest_neighbour", "no_personalization", "rag", "persona_agent:alignment=off",
     "persona_agent",
 )  # fmt: skip
-SMALL_ROWS = 10
+SMALL_ROWS = 6
 FLOORS = ("majority", "last_label", "nearest_neighbour")
 
 TaskName = Annotated[str, typer.Option("--task", help="a task's name (`python -m evals list`)")]
@@ -95,7 +95,7 @@ def report(folder: Annotated[Path, typer.Argument(help="folder with one or more 
 
 @app.command()
 def small(out: Out = Path("runs/small"), concurrency: int = 2) -> None:
-    """The small fixed subset of `make eval`: the four authors of the news sample, ten test rows each."""
+    """The small fixed subset of `make eval`: the four authors of the news sample, six test rows each."""
     from evals.evaluation import Wanted, evaluate
     from evals.tasks import news
 

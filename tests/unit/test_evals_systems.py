@@ -63,6 +63,7 @@ async def test_no_system_shows_a_model_a_later_row(spec: str, tmp_path: Path) ->
     seen = [call.text for call in models.calls if call.role != "simulator"]
     for number in range(cut, len(rows)):
         first = next(place for place, text in enumerate(seen) if rows[number].query in text)
+        assert seen[first].count(rows[number].query) == 1  # the row itself is asked, not remembered
         later = [row.query for row in rows[number + 1 :]]
         assert not any(query in text for query in later for text in seen[: first + 1])
 
