@@ -87,7 +87,8 @@ def _line(
     pairs = {user: list(found.values()) for user, found in by_user[system].items()}
     count, leading = max(1, len(rows)), next(iter(scores.values()))
     ahead = None
-    if OURS in by_user and system != OURS:
+    finished = len(rows) == int(about["rows"]) == sum(map(len, by_user.get(OURS, {}).values()))
+    if system != OURS and finished:
         ahead = paired(by_user[OURS], by_user[system], leading, seed=seed)
     listed = list(rows.values())
     return Line(

@@ -11,7 +11,7 @@ from evals.report.collect import OURS, Line, Sheet
 from evals.report.drill import drill_down
 from evals.report.paper import reported
 from evals.report.svg import bars
-from evals.report.words import about, finding, signed, told
+from evals.report.words import about, finding, rows_of, signed, told
 
 INTRO = (
     "Systems answer the same rows in the order of time; a query's history is what came before it. Brackets are 95 % "
@@ -57,14 +57,13 @@ def _table(sheet: Sheet) -> str:
 
 
 def _row(sheet: Sheet, line: Line, scores: Sequence[str]) -> str:
-    rows = str(line.rows) if line.rows == line.planned else f"{line.rows} of {line.planned}"
     papers = [reported(sheet.about["paper"], line.system, score) for score in scores]
     paper = " / ".join("" if figure is None else f"{figure:.3f}" for figure in papers)
     tools = ", ".join(f"{name} {count}" for name, count in sorted(line.tools.items()))
     prepared = line.prepared
     cost = f"{prepared['calls']:.1f} calls, {prepared['seconds']:.1f} s" if prepared else ""
     cells = [
-        line.system, rows, *(told(line.scores[score]) for score in scores), signed(line.ahead),
+        line.system, rows_of(line), *(told(line.scores[score]) for score in scores), signed(line.ahead),
         f"{line.unreadable:.1%}", f"{line.calls:.2f}", f"{line.tokens:.0f}", f"{line.seconds:.2f}", cost, tools,
         paper.strip(" /"),
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evals.report.collect import Sheet
-from evals.report.words import about, finding, signed, told
+from evals.report.words import about, finding, rows_of, signed, told
 
 
 def text(sheets: Sequence[Sheet]) -> str:
@@ -29,7 +29,7 @@ def _sheet(sheet: Sheet) -> str:
     lines += [f"| {' | '.join(heads)} |", "|---" + "|--:" * (len(heads) - 1) + "|"]
     for line in sheet.lines:
         cells = [
-            _cell(line.system), str(line.rows), *(told(line.scores[score]) for score in scores), signed(line.ahead),
+            _cell(line.system), rows_of(line), *(told(line.scores[score]) for score in scores), signed(line.ahead),
             f"{line.unreadable:.1%}", f"{line.calls:.2f}", f"{line.tokens:.0f}", f"{line.seconds:.2f}",
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")

@@ -17,6 +17,11 @@ def signed(figure: Interval | None) -> str:
     return "" if figure is None else f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]"
 
 
+def rows_of(line: Line) -> str:
+    """How many rows, and of how many where some are not finished."""
+    return str(line.rows) if line.rows == line.planned else f"{line.rows} of {line.planned} rows"
+
+
 def about(sheet: Sheet) -> str:
     """One line: what was run, on what."""
     said, around = sheet.about, sheet.surroundings
@@ -39,14 +44,16 @@ def finding(sheet: Sheet) -> str:
     def rank(line: Line) -> float:
         return line.scores[score].value if lower else -line.scores[score].value
 
-    if not sheet.lines:
-        return "No row is finished."
-    best = min(sheet.lines, key=rank)
-    said = f"{best.system} leads with {score} {told(best.scores[score])}."
-    if OURS not in {line.system for line in sheet.lines}:
-        return said
-    others = [line for line in sheet.lines if line.system.partition(":")[0] != OURS]
-    if not others:
+    complete = [line for line in sheet.lines if line.rows == line.planned]
+    open_ = [f"{line.system} ({rows_of(line)})" for line in sheet.lines if line.rows != line.planned]
+    # a part of the rows is easier or harder than all of them: what is unfinished is compared with nothing
+    note = f" Unfinished and not compared: {', '.join(open_)}." if open_ else ""
+    if not complete:
+        return f"No system has finished.{note}"
+    best = min(complete, key=rank)
+    said = f"{best.system} leads with {score} {told(best.scores[score])}.{note}"
+    others = [line for line in complete if line.system.partition(":")[0] != OURS]
+    if OURS not in {line.system for line in complete} or not others:
         return said
     rival = min(others, key=rank)
     assert rival.ahead is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,18 @@ def test_a_report_has_floors_without_their_being_run_and_the_agent_beside_its_ri
     assert first == ["majority", "last_label", "rag", "persona_agent:alignment=off", "persona_agent"]
     assert "PersonaAgent against" in text
     assert "Geometry of the personas" in (tmp_path / "report.html").read_text()
+
+
+def test_an_unfinished_system_is_named_and_compared_with_nothing(tmp_path: Path) -> None:
+    run(colours(), tmp_path, "icl", "rag", "agent")
+    rows = tmp_path / "colours" / "rag" / "rows.jsonl"
+    right = next(line for line in rows.read_text().splitlines() if json.loads(line)["truth"] == "red")
+    rows.write_text(json.dumps(json.loads(right) | {"answer": "red"}) + "\n")
+    _, markdown = write(tmp_path, HashEmbedder())
+    text = markdown.read_text()
+    assert "Unfinished and not compared: rag (1 of 6 rows)" in text
+    assert "rag leads" not in text
+    assert next(line for line in text.splitlines() if line.startswith("| rag")).split("|")[5].strip() == ""
 
 
 def test_data_that_may_not_be_shown_is_neither_recorded_nor_reported(tmp_path: Path) -> None:
