@@ -27,8 +27,8 @@ async def retrieve_memory(
         return {}
     user_id = user_of(runtime)
     before = state.get("before")
-    # in a closed answer space only an answer that is known is evidence
-    where = Where(before=before, task=context.task, labelled=True if context.choices else None)
+    # in a task with a closed answer space only an answer that is known is evidence
+    where = Where(before=before, task=context.task, labelled=True if context.task and context.choices else None)
     try:
         recalled = await episodic.search(user_id, query_of(state["messages"]), context.recall_k, where)
         profile = state["profile"] if before and "profile" in state else await semantic.profile(user_id, before=before)

@@ -37,8 +37,10 @@ Value = bool | int
 
 def parse(spec: str) -> tuple[str, dict[str, Value]]:
     """Name and arguments of a system's specification; raises InputError for what is no such thing."""
-    plain = spec.strip().partition(":")[0].replace("-", "_")
-    name, _, given = PRESETS.get(plain, plain + spec.strip()[len(plain) :]).partition(":")
+    plain, _, more = spec.strip().partition(":")
+    plain = plain.replace("-", "_")
+    name, _, given = PRESETS.get(plain, plain).partition(":")
+    given = ",".join(filter(None, (given, more)))
     if name not in SUMMARY:
         raise InputError(f"there is no system {name!r}; there are: {', '.join(SUMMARY)}")
     arguments: dict[str, Value] = {}

@@ -226,3 +226,7 @@ def test_a_system_is_named_by_one_spelling() -> None:
     for wrong in ("oracle", "rag:votes=3", "persona_agent:gate=maybe", "nearest_neighbour:votes=many"):
         with pytest.raises(InputError):
             parse(wrong)
+
+
+def test_a_preset_takes_further_arguments() -> None:
+    assert parse("agent-without-alignment:epochs=1") == ("persona_agent", {"alignment": False, "epochs": 1})
