@@ -66,7 +66,7 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
     )
     builder.add_node(
         "critique",
-        partial(critique, models=services.models),
+        partial(critique, models=services.models, episodic=services.episodic),
         metadata={"description": "The textual loss of each simulation"},
     )
     builder.add_node(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.conversation import build_messages
-from personaagent.errors import ModelOutputInvalid
+from personaagent.errors import ModelOutputInvalid, ModelRefused
 from personaagent.inputs import user_of
 from personaagent.persona.loss import answer_from_text
 from personaagent.ports import Models, Role
@@ -17,6 +17,8 @@ from personaagent.prompts import render
 from personaagent.state import RespondState
 from tools.calls import calls_in_text
 from tools.registry import ActionSpaces
+from tools.repair import NOTE, call_schema, is_broken_call, repaired, sound_calls
+from tools.space import ActionSpace
 
 NO_ANSWER = "I could not work out an answer to this. Please ask again, or ask in other words."
 
@@ -27,8 +29,9 @@ async def reason(
     """Return the model's next message; with it ``answer`` once the turn is answered (paper, ``a_t ~ pi_P``).
 
     One model call where no tool is needed. In a closed answer space the answer is one of the choices, asked again by
-    constrained output when the text names none. A model that answers nothing degrades the turn. The last step binds
-    no tool. Raises ModelUnreachable and ModelDenied.
+    constrained output when the text names none. A tool call that came out broken is asked for again by constrained
+    output, and the answer without tools where that gives none. A model that answers nothing degrades the turn. The
+    last step binds no tool. Raises ModelUnreachable and ModelDenied.
     """
     context = runtime.context
     choices = list(context.choices or ())
@@ -52,7 +55,14 @@ async def reason(
         if not reply.tool_calls:
             reply = calls_in_text(reply, offered.names)
         if reply.tool_calls:
-            return {"messages": [reply], "steps": steps}
+            return {"messages": [sound_calls(reply)], "steps": steps}
+        if is_broken_call(reply, offered.names) and steps + 2 <= max_steps:
+            steps += 1
+            call = await _asked_again(models, role, messages, reply, offered)
+            if call is not None:
+                return {"messages": [call], "steps": steps}
+            steps += 1
+            reply = await chat.ainvoke(_told_to_finish(messages))
     if choices:
         answer = answer_from_text(reply.text, choices)
         if answer is None:
@@ -60,8 +70,20 @@ async def reason(
         return _answered(answer, steps)
     if not reply.text.strip():
         return _unanswered(state, steps, "the model answered nothing")
-    reply.tool_calls = []
+    reply.tool_calls, reply.invalid_tool_calls = [], []
     return {"messages": [reply], "answer": reply.text.strip(), "steps": steps}
+
+
+async def _asked_again(
+    models: Models, role: Role, messages: list[BaseMessage], reply: AIMessage, space: ActionSpace
+) -> AIMessage | None:
+    """The call that the model meant, or None where it meant none or cannot give it in any form."""
+    asked = [*messages, AIMessage(reply.text or "(a call that could not be read)"), HumanMessage(NOTE)]
+    try:
+        answer = await models.structured(role, asked, call_schema(space, reply))
+    except (ModelOutputInvalid, ModelRefused):
+        return None
+    return repaired(reply, answer, space.names)
 
 
 async def _choose(

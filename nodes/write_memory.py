@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.errors import StoreError
+from personaagent.grounding import mark_used
 from personaagent.inputs import user_of
 from personaagent.ports import EpisodicMemory
 from personaagent.state import AgentState
@@ -36,7 +37,7 @@ async def write_memory(
         task=context.task,
         choices=tuple(context.choices or ()),
         response=state["answer"] or None,
-        tools=tuple(state.get("trace", [])),
+        tools=mark_used(state.get("trace", []), state["messages"], state["answer"], context.choices or ()),
         persona_version=state.get("persona_version"),
         metadata={"instructions": context.instructions} if context.instructions else {},
     )

@@ -12,6 +12,7 @@ from langchain_core.messages import HumanMessage
 
 from personaagent.context import Context
 from personaagent.errors import PersonaAgentError
+from personaagent.grounding import mark_used
 from personaagent.persona.loss import loss
 from personaagent.ports import PersonaStore, SemanticMemory
 from personaagent.state import RespondState
@@ -78,7 +79,7 @@ class Simulator:
             expected=expected,
             actual=actual,
             loss=loss(expected, actual, past.choices),
-            tools=tuple(result.get("trace", [])),
+            tools=mark_used(result.get("trace", []), result.get("messages", state["messages"]), actual, past.choices),
         )
 
     def _gate(self) -> asyncio.Semaphore:

@@ -10,6 +10,7 @@ from typing import Any
 from tools.spec import ToolSpec
 
 MAX_GUIDANCE_CHARS = 300
+_QUOTED = re.compile(r'"[^"]*"')
 _NOT = re.compile(r"\b(not|never|avoid|don't|without|instead of|rather than)\b", re.IGNORECASE)
 
 
@@ -80,7 +81,8 @@ def _rank(name: str, guidance: Sequence[str]) -> tuple[int, int, int]:
 
 
 def _mention(clause: str, name: str) -> int | None:
-    """Where the clause names the tool (``web_search`` or "web search"), or None."""
+    """Where the clause names the tool (``web_search`` or "web search"), or None; quoted text is what to ask for."""
     pattern = re.escape(name).replace("_", "[_ ]")
-    found = re.search(rf"(?<!\w){pattern}(?!\w)", clause, re.IGNORECASE)
+    bare = _QUOTED.sub(lambda quoted: " " * len(quoted[0]), clause)
+    found = re.search(rf"(?<!\w){pattern}(?!\w)", bare, re.IGNORECASE)
     return found.start() if found else None

@@ -8,22 +8,33 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from personaagent.context import Context
+from personaagent.inputs import user_of
+from personaagent.memory.tool_record import tool_record
 from personaagent.models.meter import metering
 from personaagent.persona.critique import critique as write_critique
 from personaagent.persona.shape import to_text
-from personaagent.ports import Models
+from personaagent.ports import EpisodicMemory, Models, Where
 from personaagent.state import AlignmentState
 
+HISTORY = 200  # labelled interactions that the record of tools is counted from
 
-async def critique(state: AlignmentState, runtime: Runtime[Context], *, models: Models) -> dict[str, Any]:  # noqa: ARG001 (a node takes its runtime)
-    """Return one textual loss a simulation of ``teach``; a critic that fails leaves an error in its place."""
+
+async def critique(
+    state: AlignmentState, runtime: Runtime[Context], *, models: Models, episodic: EpisodicMemory
+) -> dict[str, Any]:
+    """Return one textual loss a simulation of ``teach``; a critic that fails leaves an error in its place.
+
+    The critic reads which tool calls led to accepted answers, counted from before the judging interactions.
+    """
     if state["losses"]:
         return {}
+    labelled = Where(labelled=True, before=state["judge"][0].created_at)
+    record = "\n".join(tool_record(await episodic.newest(user_of(runtime), HISTORY, labelled)))
     persona = to_text(state["incumbent"].sections, evidence=False)
     with metering() as meter:
         losses = await asyncio.gather(
             *(
-                write_critique(models, persona, simulation, interaction)
+                write_critique(models, persona, simulation, interaction, record)
                 for simulation, interaction in zip(state["simulations"], state["teach"], strict=True)
             )
         )

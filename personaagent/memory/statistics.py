@@ -24,7 +24,9 @@ MAX_LABELS = 5
 MAX_LABEL_CHARS = 40
 EVIDENCE = 8  # newest interactions named per statement
 
-_OWN = re.compile(r'^(?:Answers in|Scores in|Length of answers in|Signs of|Example of) "')
+_OWN = re.compile(
+    r'^(?:(?:Answers in|Scores in|Length of answers in|Signs of|Example of) "|Tools (?:to prefer|of little help): )'
+)
 _SUBJECT = re.compile(r'^(?:Answers|Scores|Length of answers) in "([^"]*)"')
 
 
@@ -38,7 +40,7 @@ class Row:
 
 
 def is_statistic(text: str) -> bool:
-    """Whether a clause or a fact has the form of those that are written here and by the histogram proposer."""
+    """Whether a clause or a fact has the form of those that are written here and by the model-free proposer."""
     return bool(_OWN.match(text))
 
 

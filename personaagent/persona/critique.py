@@ -81,4 +81,5 @@ def _case(simulation: Simulation, interaction: Interaction, history_brief: str) 
 
 def _call(trace: ToolTrace) -> str:
     arguments = ", ".join(f"{key}={one_line(str(value), 80)!r}" for key, value in trace.arguments.items())
-    return f"- {trace.name}({arguments}) → {trace.outcome}: {one_line(trace.brief, 200)}"
+    left = ", which the answer left aside" if trace.outcome == "ok" and trace.used is False else ""
+    return f"- {trace.name}({arguments}) → {trace.outcome}{left}: {one_line(trace.brief, 200)}"

@@ -1,4 +1,4 @@
-"""The proposer that needs no model: the user's label habits and their most telling signs, as clauses with evidence."""
+"""The proposer that needs no model: the user's label habits, their most telling signs, and which tools have served."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from personaagent.memory.statistics import (
     label_weights,
 )
 from personaagent.persona.proposers import ProposalContext, Refusal
+from personaagent.persona.proposers.tooling import tool_clauses
 from personaagent.persona.rules import broken_rule
 from personaagent.persona.shape import sound_clauses, token_count, validate_sections
 from personaagent.text import one_line
@@ -90,15 +91,16 @@ class HistogramProposer:
             return self._refuse(str(error))
         if _texts(sections) == _texts(context.incumbent):
             return self._refuse("the label habits are already in the persona")
-        return Candidate(proposer=self.name, sections=sections, reason=f"label habits of {len(context.history)} labels")
+        return Candidate(proposer=self.name, sections=sections, reason=f"habits in {len(context.history)} labels")
 
     def _refuse(self, reason: str) -> Refusal:
         return Refusal(proposer=self.name, reason=reason)
 
 
 def _clauses(context: ProposalContext, style: _Style) -> list[tuple[Section, Clause]]:
-    """The clauses to write, strongest first: habits, then signs and examples of the commonest labels."""
+    """The clauses to write, strongest first: habits, tools, then signs and examples of the commonest labels."""
     written = [(Section.WHO, clause) for clause in describe(context.history, style.half_life)]
+    written += [(Section.TOOLING, clause) for clause in tool_clauses(context.history)]
     missed = {simulation.interaction_id for simulation in context.simulations if simulation.loss > 0}
     for task, rows in by_task(context.history, style.half_life).items():
         if len(rows) < MIN_ROWS or not is_closed(rows):
@@ -161,10 +163,12 @@ def _sound(written: Sequence[tuple[Section, Clause]]) -> list[tuple[Section, Cla
 
 
 def _merged(kept: Sections, written: Sequence[tuple[Section, Clause]]) -> Sections:
-    return {
-        section: kept.get(section, ()) + tuple(clause for where, clause in written if where is section)
-        for section in Section
-    }
+    merged = {}
+    for section in Section:
+        told, own = kept.get(section, ()), tuple(clause for where, clause in written if where is section)
+        # tools are ordered by the first clause that names them: what was counted goes before what was presumed
+        merged[section] = own + told if section is Section.TOOLING else told + own
+    return merged
 
 
 def _texts(sections: Sections) -> list[list[str]]:
