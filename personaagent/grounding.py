@@ -1,7 +1,7 @@
 """Whether an answer drew on what a tool brought back: a plain rule over shared words, not an opinion of a model.
 
-Compared are distinctive terms: words of three letters or more and numbers, without function words and without those that
-the user's message already said. A call counts as
+Compared are distinctive terms: words of three letters or more and numbers, without function words and without what the
+user's message already said. A call counts as
 
 - used, where the answer shares a number with its result, or two words, or all the terms that the answer has;
 - not used, where it brought no result, or where a free-text answer shares no term with it;

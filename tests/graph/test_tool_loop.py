@@ -1,0 +1,306 @@
+"""The loop of reason and act: calls side by side, faults, broken calls, and what is learned of tools."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+from pydantic import BaseModel
+
+from graph.agent import build_agent
+from graph.alignment import build_alignment
+from graph.services import Services
+from graph_house import Build, past
+from personaagent.context import Context
+from personaagent.errors import ModelRefused
+from personaagent.types import Interaction, Section, ToolTrace
+from scripted import Choose, ScriptedModels
+from tools.registry import ActionSpaces
+from tools.repair import NOTE
+from tools.spec import ToolCall, ToolSpec
+
+
+class Args(BaseModel):
+    query: str
+
+
+def tool(name: str, says: Any, **options: Any) -> ToolSpec:
+    async def run(call: ToolCall) -> str:
+        return str(says(call) if callable(says) else says)
+
+    return ToolSpec(name=name, description=f"The {name}.", args=Args, run=options.pop("run", run), **options)
+
+
+def equipped(build: Build, models: ScriptedModels, *specs: ToolSpec, **settings: Any) -> Services:
+    """Services whose only tools are these."""
+    services = build(models, **settings)
+    services.actions = ActionSpaces(
+        specs, services.grants, max_result_chars=services.settings.max_tool_result_chars, retry_pause_s=0
+    )
+    return services
+
+
+def call(name: str, key: str | None = "1", **arguments: Any) -> dict[str, Any]:
+    return {"name": name, "args": arguments, "id": key}
+
+
+def calling(*calls: dict[str, Any]) -> AIMessage:
+    return AIMessage("", tool_calls=calls)
+
+
+async def turn(services: Services, text: str = "a question", user_id: str = "ann", **context: Any) -> dict[str, Any]:
+    out: dict[str, Any] = (
+        await build_agent(services)
+        .compile()
+        .ainvoke({"messages": [HumanMessage(text)]}, context=Context(user_id=user_id, **context))
+    )
+    return out
+
+
+async def traces(services: Services, out: dict[str, Any], user_id: str = "ann") -> list[tuple[str, str]]:
+    kept = await services.episodic.get(user_id, out["interaction_id"])
+    return [(trace.name, trace.outcome) for trace in kept.tools]
+
+
+def results(messages: list[BaseMessage]) -> list[str]:
+    return [str(message.text) for message in messages if isinstance(message, ToolMessage)]
+
+
+async def test_calls_of_one_step_run_side_by_side_and_are_answered_in_order(build: Build) -> None:
+    met = asyncio.Barrier(2)
+
+    async def run(call: ToolCall) -> str:
+        await met.wait()  # one after the other, this would never end
+        return f"result of {call.arguments['query']}"
+
+    models = ScriptedModels(agent=[calling(call("a", "1", query="x"), call("b", "2", query="y")), "done"])
+    services = equipped(build, models, tool("a", "", run=run), tool("b", "", run=run))
+    async with asyncio.timeout(10):
+        out = await turn(services)
+    assert [text.splitlines()[1] for text in results(models.calls[1].messages)] == ["result of x", "result of y"]
+    assert await traces(services, out) == [("a", "ok"), ("b", "ok")]
+
+
+@pytest.mark.parametrize("key", ["", None, "same"])
+async def test_calls_without_ids_of_their_own_get_them_and_floods_are_cut(build: Build, key: str | None) -> None:
+    flood = calling(*(call("a", key, query=str(n)) for n in range(30)))
+    models = ScriptedModels(agent=[flood, "done"])
+    out = await turn(equipped(build, models, tool("a", "fine")))
+    asked = next(m for m in models.calls[1].messages if isinstance(m, AIMessage) and m.tool_calls)
+    keys = [c["id"] for c in asked.tool_calls]
+    assert len(keys) == len(set(keys)) == 8
+    assert keys == [m.tool_call_id for m in out["messages"] if isinstance(m, ToolMessage)]
+
+
+async def test_an_approval_of_one_call_is_not_one_of_another_with_the_same_id(build: Build) -> None:
+    ran: list[str] = []
+
+    def note(call: ToolCall) -> str:
+        ran.append(str(call.arguments["query"]))
+        return "sent"
+
+    twice = calling(call("send", "same", query="to Bob"), call("send", "same", query="to everybody"))
+    services = equipped(build, ScriptedModels(agent=[twice, "done"]), tool("send", note, side_effects=True))
+    agent = build_agent(services).compile(checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "t"}}
+    await agent.ainvoke({"messages": [HumanMessage("send it")]}, config, context=Context(user_id="ann"))
+    await agent.ainvoke(Command(resume=["reject", "approve"]), config, context=Context(user_id="ann"))
+    assert ran == ["to everybody"]
+
+
+async def test_a_huge_result_is_cut_for_the_model_and_briefly_kept(build: Build) -> None:
+    models = ScriptedModels(agent=[calling(call("a", query="x")), "done"])
+    services = equipped(build, models, tool("a", "z" * 1_000_000), max_tool_result_chars=500)
+    out = await turn(services)
+    (seen,) = results(models.calls[1].messages)
+    assert len(seen) < 700
+    assert "500 of 1000000 characters shown" in seen
+    assert len((await services.episodic.get("ann", out["interaction_id"])).tools[0].brief) == 300
+
+
+async def test_slow_failing_unknown_and_malformed_calls_are_answered_and_the_turn_goes_on(build: Build) -> None:
+    async def forever(call: ToolCall) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    def fail(call: ToolCall) -> str:
+        raise RuntimeError("key=abc")
+
+    calls = [
+        call("slow", "1", query="x"), call("bad", "2", query="x"), call("nosuch", "3"), call("good", "4", wrong=1),
+        call("good", "5", query="x"),
+    ]  # fmt: skip
+    models = ScriptedModels(agent=[calling(*calls), "done"])
+    services = equipped(
+        build, models, tool("slow", "", run=forever, timeout_s=0.05), tool("bad", fail), tool("good", "fine")
+    )
+    out = await turn(services)
+    assert out["answer"] == "done"
+    ended = ["timeout", "error", "refused", "error", "ok"]
+    assert [outcome for _, outcome in await traces(services, out)] == ended
+    slow, bad, unknown, malformed, good = results(models.calls[1].messages)
+    assert "did not answer within 0.05 s" in slow
+    assert "key=abc" not in bad
+    assert "You may use: slow, bad, good" in unknown
+    assert "Arguments of good: query" in malformed
+    assert "fine" in good
+
+
+BARE = '{"name": "a", "arguments": {"query": "tea"}}'
+UNREADABLE: Any = {"name": "a", "args": '{"query": "te', "id": "2", "error": "JSON", "type": "invalid_tool_call"}
+BROKEN = [
+    '{"name": "a", "arguments": {"query": "tea"',
+    '<tool_call>a("tea")',
+    'a(query="tea")',
+    "```\na {query: tea}\n```",
+    "{'name': 'a', 'arguments': {'query': 'tea'}}",
+]
+
+
+def mending(**fields: Any) -> ScriptedModels:
+    return ScriptedModels(
+        structured=lambda role, messages, schema: {"call": {"tool": "a", "arguments": {"query": "tea"}}}, **fields
+    )
+
+
+async def test_a_call_written_as_bare_json_is_carried_out(build: Build) -> None:
+    models = ScriptedModels(agent=[BARE, "done"])
+    services = equipped(build, models, tool("a", "fine"))
+    assert await traces(services, await turn(services)) == [("a", "ok")]
+    assert [c.kind for c in models.calls] == ["chat", "chat"]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+async def test_a_broken_call_is_asked_for_again_by_constrained_output(build: Build, text: str) -> None:
+    models = mending(agent=[text, "done"])
+    services = equipped(build, models, tool("a", "fine"), tool("b", "other"))
+    out = await turn(services)
+    assert (out["answer"], await traces(services, out)) == ("done", [("a", "ok")])
+    assert [c.kind for c in models.calls] == ["chat", "structured", "chat"]
+    offered = models.calls[1].kwargs["properties"]["call"]["anyOf"]
+    assert [form["properties"]["tool"]["enum"] for form in offered][-1] == ["none"]
+    assert models.calls[1].messages[-1].text == NOTE
+    assert NOTE not in models.calls[2].text
+
+
+async def test_a_call_that_the_endpoint_could_not_read_is_asked_for_again(build: Build) -> None:
+    unread = calling()
+    unread.invalid_tool_calls = [UNREADABLE]
+    services = equipped(build, mending(agent=[unread, "done"]), tool("a", "fine"))
+    out = await turn(services)
+    assert await traces(services, out) == [("a", "ok")]
+
+
+async def test_unreadable_calls_beside_good_ones_are_not_sent_back(build: Build) -> None:
+    mixed = calling(call("a", "1", query="x"))
+    mixed.invalid_tool_calls = [UNREADABLE]
+    models = ScriptedModels(agent=[mixed, "done"])
+    await turn(equipped(build, models, tool("a", "fine")))
+    assert not any(m.invalid_tool_calls for m in models.calls[1].messages if isinstance(m, AIMessage))
+
+
+@pytest.mark.parametrize("answer", [{"call": {"tool": "none", "arguments": {}}}, ModelRefused("no such form")])
+async def test_where_no_call_can_be_made_of_it_the_model_answers_without_tools(build: Build, answer: Any) -> None:
+    models = ScriptedModels(agent=[BROKEN[0], "plain"], structured=lambda role, messages, schema: answer)
+    out = await turn(equipped(build, models, tool("a", "fine")))
+    assert out["answer"] == "plain"
+    assert models.calls[-1].tools == []
+
+
+@pytest.mark.parametrize(
+    "text", ["I would use a (the tool) here.", 'A JSON example: {"name": "Ada"}', "a fine day", "{1, 2}"]
+)
+async def test_an_answer_that_only_looks_a_little_like_a_call_stays_one(build: Build, text: str) -> None:
+    models = mending(agent=text)
+    assert (await turn(equipped(build, models, tool("a", "fine"))))["answer"] == text
+    assert len(models.calls) == 1
+
+
+@pytest.mark.parametrize("max_steps", [1, 2, 3, 5])
+async def test_a_model_that_only_writes_broken_calls_stays_within_the_steps(build: Build, max_steps: int) -> None:
+    models = mending(agent=lambda messages, tools: BROKEN[0] if tools else "enough")
+    out = await turn(equipped(build, models, tool("a", "fine"), max_steps=max_steps))
+    assert len(models.calls) <= max_steps
+    assert out["answer"]
+
+
+async def test_the_trace_says_whether_the_answer_drew_on_the_result(build: Build) -> None:
+    both = calling(call("a", "1", query="x"), call("b", "2", query="x"))
+    services = equipped(
+        build, ScriptedModels(agent=[both, "Stanislaw Lem wrote it."]), tool("a", "Stanislaw Lem"), tool("b", "rain")
+    )
+    out = await turn(services, "Who was the author?")
+    kept = await services.episodic.get("ann", out["interaction_id"])
+    assert [trace.used for trace in kept.tools] == [True, False]
+
+
+# two users, one question: ann's truth is in her notes, bob's in the encyclopedia
+
+SOURCES = {"encyclopedia": "cobalt", "notes": "amber"}
+
+
+def follows_the_persona(messages: list[BaseMessage], tools: list[dict[str, Any]]) -> AIMessage:
+    """Calls the first tool it is offered where the persona says that tools serve, and repeats what comes back."""
+    if found := results(messages):
+        return AIMessage(found[-1].splitlines()[1])
+    if tools and "Tools to prefer" in messages[0].text:
+        return calling(call(tools[0]["function"]["name"], query="colour"))
+    return AIMessage("unsure")
+
+
+def lived(user_id: str, best: str, count: int) -> list[Interaction]:
+    """Turns in which both tools were tried: the user accepted what one of them said."""
+    rows = []
+    for n in range(count):
+        name = list(SOURCES)[n % 2]
+        trace = ToolTrace(name=name, arguments={"query": "colour"}, outcome="ok", brief=SOURCES[name], used=True)
+        rows.append(past(user_id, n, SOURCES[best], response=SOURCES[name], tools=(trace,)))
+    return rows
+
+
+async def aligned(build: Build, choose: Choose | None = None) -> tuple[Services, ScriptedModels]:
+    models = ScriptedModels(follows_the_persona, choose=choose)
+    services = equipped(build, models, *(tool(name, says) for name, says in SOURCES.items()))
+    for user_id, best in (("ann", "notes"), ("bob", "encyclopedia")):
+        await services.episodic.append_many(user_id, lived(user_id, best, 16))
+        out = await build_alignment(services).compile().ainvoke({}, context=Context(user_id=user_id, align_epochs=1))
+        assert out["committed"] is not None, out["outcome"]
+    return services, models
+
+
+async def test_two_users_with_one_question_make_different_and_better_suited_calls(build: Build) -> None:
+    services, _ = await aligned(build)
+    for user_id, best in (("ann", "notes"), ("bob", "encyclopedia")):
+        out = await turn(services, "Which colour tonight?", user_id)
+        assert await traces(services, out, user_id) == [(best, "ok")]
+        assert out["answer"] == SOURCES[best]
+        persona = await services.personas.current(user_id)
+        assert persona is not None
+        first = persona.sections[Section.TOOLING][0]
+        assert first.text.startswith(f"Tools to prefer: {best} (")
+        assert set(first.evidence) <= {f"{user_id}-{n}" for n in range(10)}  # none of those that judged
+
+
+async def test_the_critic_reads_which_tools_served_from_before_the_judging_turns(build: Build) -> None:
+    _, models = await aligned(build)
+    asked = models.calls_of("critic")
+    ann = next(c.text for c in asked if "notes: 5 calls; 5 answers with it, 5 accepted" in c.text)
+    assert "encyclopedia: 5 calls; 5 answers with it, 0 accepted" in ann
+    assert not any("notes: 8 calls" in c.text for c in asked)
+
+
+async def test_the_critic_reads_the_calls_of_the_simulated_turn_and_whether_they_were_of_use(build: Build) -> None:
+    def calls_and_guesses(messages: list[BaseMessage], tools: list[dict[str, Any]]) -> AIMessage:
+        return AIMessage("crimson") if results(messages) else calling(call("notes", query="colour"))
+
+    models = ScriptedModels(calls_and_guesses)
+    services = equipped(build, models, tool("notes", "amber"))
+    await services.episodic.append_many("ann", [past("ann", n, "amber") for n in range(6)])
+    await build_alignment(services).compile().ainvoke({}, context=Context(user_id="ann", align_epochs=1))
+    asked = models.calls_of("critic")
+    assert asked
+    assert all("notes(query='colour') → ok, which the answer left aside: amber" in c.text for c in asked)
