@@ -62,6 +62,8 @@ async def reason(
             if call is not None:
                 return {"messages": [call], "steps": steps}
             steps += 1
+            if choices:
+                return await _choose(models, role, messages, choices, state, steps)
             reply = await chat.ainvoke(_told_to_finish(messages))
     if choices:
         answer = answer_from_text(reply.text, choices)

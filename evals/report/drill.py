@@ -6,6 +6,7 @@ Only for data that may be shown; of other data a report has figures and nothing 
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from html import escape
 
 from evals.records import Answered, Prepared
@@ -32,8 +33,20 @@ def _user(sheet: Sheet, user: str) -> str:
     )
     return (
         f"<details><summary>{escape(user)} ({len(keys)} queries)</summary><div class='wide'><table><thead><tr>{heads}"
-        f"</tr></thead><tbody>{body}</tbody></table></div>{personas}</details>"
+        f"</tr></thead><tbody>{body}</tbody></table></div>{_tools(sheet, user)}{personas}</details>"
     )
+
+
+def _tools(sheet: Sheet, user: str) -> str:
+    """How often each system called each tool for this user; empty where none was called."""
+    told = []
+    for line in sheet.lines:
+        rows = [row for row in sheet.answers[line.system].values() if row.user_id == user]
+        counts = Counter(tool for row in rows for tool in row.tools)
+        if counts:
+            shown = ", ".join(f"{tool} {count}" for tool, count in counts.most_common())
+            told.append(f"{line.system}: {shown} in {len(rows)} queries")
+    return f"<p><small>Tools called. {escape('; '.join(told))}</small></p>" if told else ""
 
 
 def _row(answers: list[Answered | None]) -> str:

@@ -18,6 +18,7 @@ from graph.feedback import build_feedback
 from personaagent.context import Context
 from personaagent.errors import ModelOutputInvalid, ModelRefused
 from personaagent.persona.shape import to_text
+from tools.presets import GENERAL_TOOLS, MEMORY_TOOLS, WIKIPEDIA_ONLY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,8 @@ class Parts:
     """Which parts are on, and how far alignment goes.
 
     ``alignment`` aligns on the history; ``persona`` off answers without one; ``memory`` off neither recalls nor shows
-    the profile; ``action`` off binds no tool; ``gate`` off commits unjudged, as the paper does. ``realign`` aligns
+    the profile; ``action`` off binds no tool; ``own_tools`` off leaves Wikipedia as the only tool, ``wikipedia`` off
+    those over the user's memories; ``gate`` off commits unjudged, as the paper does. ``realign`` aligns
     again after that many new truths (0: once, on the history). ``closed`` off leaves the form of the answer to the
     model. ``live`` lets the agent answer unlabelled turns of the history instead of importing them.
     """
@@ -34,6 +36,8 @@ class Parts:
     persona: bool = True
     alignment: bool = True
     action: bool = True
+    own_tools: bool = True
+    wikipedia: bool = True
     gate: bool = True
     batch: int = 3
     judge: int = 6
@@ -44,11 +48,11 @@ class Parts:
     live: bool = True
 
 
-def tools_of(parts: Parts) -> list[str] | None:
-    """The tools that a run asks for: none without action, the general ones without memory, else all."""
-    if not parts.action:
-        return []
-    return None if parts.memory else ["wikipedia", "calculator"]
+def tools_of(parts: Parts) -> list[str]:
+    """The tools that a run asks for: by default those of ReAct; the ones with side effects or a live network never."""
+    own = MEMORY_TOOLS if parts.memory and parts.own_tools else ()
+    general = (GENERAL_TOOLS if parts.own_tools else WIKIPEDIA_ONLY) if parts.wikipedia else ()
+    return [*own, *general] if parts.action else []
 
 
 class PersonaAgent:

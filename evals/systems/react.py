@@ -16,8 +16,9 @@ from evals.systems.house import as_interactions, open_services
 from evals.systems.prompting import ask, messages
 from evals.tasks import Row
 from personaagent.errors import ModelOutputInvalid, ModelRefused
+from tools.presets import GENERAL_TOOLS, MEMORY_TOOLS
 
-TOOLS = ("recall", "profile", "wikipedia", "calculator")
+TOOLS = (*MEMORY_TOOLS, *GENERAL_TOOLS)
 STEPS = 3
 HOW = (
     "Before you answer, you may use tools. Reply with one JSON object: a short `thought`, the `tool` to call "

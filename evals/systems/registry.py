@@ -20,8 +20,8 @@ SUMMARY = {
     "pag": "RAG and a profile written by a model",
     "react": "thoughts and tool calls, no persona (steps=3)",
     "membank": "fading memories and a portrait of summaries",
-    "persona_agent": "the agent; alignment, persona, memory, action, gate = on|off; batch, judge, epochs, candidates, "
-    "realign = numbers",
+    "persona_agent": "the agent; alignment, persona, memory, action, own_tools, wikipedia, gate = on|off; "
+    "batch, judge, epochs, candidates, realign = numbers",
 }
 PRESETS = {
     "agent": "persona_agent",
@@ -29,6 +29,8 @@ PRESETS = {
     "agent_without_persona": "persona_agent:persona=off",
     "agent_without_memory": "persona_agent:memory=off",
     "agent_without_action": "persona_agent:action=off",
+    "agent_with_memory_tools_only": "persona_agent:wikipedia=off",
+    "agent_with_wikipedia_only": "persona_agent:own_tools=off",
     "agent_without_gate": "persona_agent:gate=off",
     "recalled_examples": "persona_agent:persona=off,alignment=off,action=off",
 }

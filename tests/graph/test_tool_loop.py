@@ -220,10 +220,17 @@ async def test_an_answer_that_only_looks_a_little_like_a_call_stays_one(build: B
     assert len(models.calls) == 1
 
 
-@pytest.mark.parametrize("max_steps", [1, 2, 3, 5])
-async def test_a_model_that_only_writes_broken_calls_stays_within_the_steps(build: Build, max_steps: int) -> None:
-    models = mending(agent=lambda messages, tools: BROKEN[0] if tools else "enough")
-    out = await turn(equipped(build, models, tool("a", "fine"), max_steps=max_steps))
+@pytest.mark.parametrize("choices", [None, ["jazz", "rock"]])
+@pytest.mark.parametrize("mended", [True, False])
+@pytest.mark.parametrize("max_steps", [1, 3, 4, 5])
+async def test_a_model_that_only_writes_broken_calls_stays_within_the_steps(
+    build: Build, max_steps: int, mended: bool, choices: list[str] | None
+) -> None:
+    def script(messages: list[BaseMessage], tools: list[dict[str, Any]]) -> str:
+        return BROKEN[0] if tools else "enough"
+
+    models = mending(agent=script) if mended else ScriptedModels(agent=script)
+    out = await turn(equipped(build, models, tool("a", "fine"), max_steps=max_steps), choices=choices)
     assert len(models.calls) <= max_steps
     assert out["answer"]
 

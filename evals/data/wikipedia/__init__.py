@@ -1,0 +1,1 @@
+"""Recorded encyclopedia pages for evaluations without a network."""
