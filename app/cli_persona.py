@@ -24,7 +24,7 @@ EVIDENCE = 10_000  # interactions that a clause's evidence is looked up in
 
 
 async def _current(services: Services, user: str) -> Persona:
-    return await services.personas.current(user) or await services.seed_persona(user)
+    return await services.seed_persona(user)
 
 
 @app.command()

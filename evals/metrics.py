@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from evals.tasks import Metric
+from personaagent.persona.loss import common_subsequence
 
 Pair = tuple[str, str]  # (answer, truth)
 Score = Callable[[Sequence[Pair]], float]
@@ -56,7 +57,7 @@ def rouge_1(pairs: Sequence[Pair]) -> float:
 
 def rouge_l(pairs: Sequence[Pair]) -> float:
     """The mean F1 of the longest common subsequence of words."""
-    return sum(_rouge(answer, truth, _common) for answer, truth in pairs) / len(pairs) if pairs else 0.0
+    return sum(_rouge(answer, truth, common_subsequence) for answer, truth in pairs) / len(pairs) if pairs else 0.0
 
 
 def unparsable(pairs: Sequence[Pair], choices: Sequence[str]) -> float:
@@ -88,14 +89,3 @@ def _rouge(answer: str, truth: str, shared: Callable[[list[str], list[str]], int
 
 def _shared(said: list[str], meant: list[str]) -> int:
     return (Counter(said) & Counter(meant)).total()
-
-
-def _common(said: list[str], meant: list[str]) -> int:
-    row = [0] * (len(meant) + 1)
-    for word in said:
-        diagonal = 0
-        for place, other in enumerate(meant, start=1):
-            above = row[place]
-            row[place] = diagonal + 1 if word == other else max(above, row[place - 1])
-            diagonal = above
-    return row[-1]

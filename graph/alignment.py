@@ -51,7 +51,6 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
         "sample_turns",
         partial(
             sample_turns,
-            personas=services.personas,
             episodic=services.episodic,
             seed=services.seed_persona,
             seed_as_of=services.seed_as_of,

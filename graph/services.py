@@ -36,6 +36,7 @@ from personaagent.models.embedder import embedder_from
 from personaagent.persona.monitor import watch
 from personaagent.persona.seed import seed_sections
 from personaagent.persona.store import LedgerPersonaStore
+from personaagent.persona.trigger import due
 from personaagent.ports import Embedder, Models, Where
 from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler
 from personaagent.settings import Settings
@@ -118,10 +119,10 @@ class Services:
 
     async def note_label(self, user_id: str, context: Context) -> bool:
         """Count a new label; when enough are new, an alignment is due, and is asked for in the background if wanted."""
-        due = await self.users.add_label(user_id) >= self.settings.align_after
-        if due and context.align == "background":
+        wanted = due(await self.users.add_label(user_id), self.settings.align_after)
+        if wanted and context.align == "background":
             await self._scheduler().schedule(user_id, context)
-        return due
+        return wanted
 
     async def watch_persona(self, user_id: str) -> Persona | None:
         """Roll back the version in force where it does worse live than its parent; returns the new version or None."""

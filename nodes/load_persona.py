@@ -45,7 +45,7 @@ async def load_persona(
     if not runtime.context.personalize:
         return fresh
     try:
-        persona = await personas.current(user_id) or await seed(user_id)
+        persona = await seed(user_id)
         pins = [pin.text for pin in await personas.pins(user_id)]
     except StoreError as error:
         return fresh | {"degraded": [f"persona: {error}"]}

@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from personaagent.context import Context
 from personaagent.inputs import user_of
 from personaagent.memory.tool_record import tool_record
-from personaagent.models.meter import metering
+from personaagent.models.meter import booked, metering
 from personaagent.persona.critique import critique as write_critique
 from personaagent.persona.shape import to_text
 from personaagent.ports import EpisodicMemory, Models, Where
@@ -40,6 +40,5 @@ async def critique(
         )
     return {
         "losses": list(losses),
-        "calls": state["calls"] + meter.total.calls,
-        "tokens": state["tokens"] + meter.total.input_tokens + meter.total.output_tokens,
+        **booked(state, meter),
     }

@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.inputs import user_of
-from personaagent.models.meter import metering
+from personaagent.models.meter import booked, metering
 from personaagent.persona.proposers import ProposalContext, Proposer, Refusal
 from personaagent.ports import EpisodicMemory, PersonaStore, Where
 from personaagent.state import AlignmentState
@@ -71,6 +71,5 @@ async def edit_persona(
     return {
         "candidates": [p for p in proposals if isinstance(p, Candidate)],
         "rejected": [*state["rejected"], *refused],
-        "calls": state["calls"] + meter.total.calls,
-        "tokens": state["tokens"] + meter.total.input_tokens + meter.total.output_tokens,
+        **booked(state, meter),
     }

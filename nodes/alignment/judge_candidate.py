@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.inputs import user_of
-from personaagent.models.meter import metering
+from personaagent.models.meter import booked, metering
 from personaagent.persona.gate import best, judge
 from personaagent.simulation import Simulator
 from personaagent.state import AlignmentState
@@ -54,10 +54,7 @@ async def judge_candidate(
         )
         for candidate, after in zip(candidates, outcomes, strict=True)
     ]
-    spent = {
-        "calls": state["calls"] + meter.total.calls,
-        "tokens": state["tokens"] + meter.total.input_tokens + meter.total.output_tokens,
-    }
+    spent = booked(state, meter)
     winner = best(judged)
     rejected = [*state["rejected"], *(c for c in judged if c is not winner)]
     if winner is None:

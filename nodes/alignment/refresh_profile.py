@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.inputs import user_of
-from personaagent.models.meter import metering
+from personaagent.models.meter import booked, metering
 from personaagent.state import AlignmentState
 from personaagent.types import Candidate, UserProfile
 
@@ -25,7 +25,6 @@ async def refresh_profile(
     user_id = user_of(runtime)
     with metering() as meter:
         await refresh(user_id)
-    calls = state["calls"] + meter.total.calls
-    tokens = state["tokens"] + meter.total.input_tokens + meter.total.output_tokens
-    await account(user_id, calls, tokens, state["rejected"])
-    return {"calls": calls, "tokens": tokens}
+    spent = booked(state, meter)
+    await account(user_id, spent["calls"], spent["tokens"], state["rejected"])
+    return spent

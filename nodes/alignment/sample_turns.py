@@ -11,7 +11,7 @@ from langgraph.runtime import Runtime
 from personaagent.context import Context
 from personaagent.inputs import user_of
 from personaagent.persona.trigger import split
-from personaagent.ports import EpisodicMemory, PersonaStore, Where
+from personaagent.ports import EpisodicMemory, Where
 from personaagent.state import AlignmentState
 from personaagent.types import Candidate, Persona, Sections
 
@@ -20,7 +20,6 @@ async def sample_turns(
     state: AlignmentState,  # noqa: ARG001 (a node takes its state)
     runtime: Runtime[Context],
     *,
-    personas: PersonaStore,
     episodic: EpisodicMemory,
     seed: Callable[[str], Awaitable[Persona]],
     seed_as_of: Callable[[str, datetime], Awaitable[Sections]],
@@ -33,7 +32,7 @@ async def sample_turns(
     is too little to align on or the day's budget is spent.
     """
     context, user_id = runtime.context, user_of(runtime)
-    base = await personas.current(user_id) or await seed(user_id)
+    base = await seed(user_id)
     newest = await episodic.newest(user_id, context.align_batch + context.align_judge, Where(labelled=True))
     teach, judge = split(newest, context.align_batch, context.align_judge)
     outcome = "" if judge else f"no change: {len(newest)} labelled interactions, at least 2 are needed"

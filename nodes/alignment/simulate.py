@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.inputs import user_of
-from personaagent.models.meter import metering
+from personaagent.models.meter import booked, metering
 from personaagent.simulation import Simulator
 from personaagent.state import AlignmentState
 
@@ -29,6 +29,5 @@ async def simulate(state: AlignmentState, runtime: Runtime[Context], *, simulato
     return {
         "simulations": simulations[: len(teach)],
         "judged": simulations[len(teach) :],
-        "calls": state["calls"] + meter.total.calls,
-        "tokens": state["tokens"] + meter.total.input_tokens + meter.total.output_tokens,
+        **booked(state, meter),
     }

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ import numpy as np
 
 from personaagent.errors import InvalidVector
 from personaagent.inputs import check_user_id
+from personaagent.ledger.rows import to_micros
 from personaagent.ports import Hit, Point, Vectors
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ RRF_K = 60  # the usual damping: one first place weighs as much as two places ar
 MIN_DEPTH = 32  # candidates a leg: enough for a second opinion on k results, cheap to hand over
 
 _IDS = uuid5(NAMESPACE_URL, "personaagent:index")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def checked_vector(vector: Vectors, dim: int) -> list[float]:
@@ -54,16 +53,11 @@ def payload_of(point: Point) -> dict[str, Any]:
     payload = {
         "user_id": check_user_id(point.user_id),
         INTERACTION: point.id,
-        "created_at": microseconds(point.created_at),
+        "created_at": to_micros(point.created_at),
         "task": point.task,
         "thread_id": point.thread_id,
     }
     return {key: value for key, value in payload.items() if value is not None}
-
-
-def microseconds(moment: datetime) -> int:
-    """Microseconds since 1970, exact (a float keeps such integers exactly until the year 2255)."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def space_name(embedder: str, dim: int) -> str:

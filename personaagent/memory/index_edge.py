@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from personaagent.inputs import check_user_id
+from personaagent.ledger.rows import to_micros
 from personaagent.memory import index_common as common
 from personaagent.memory.index_edge_folder import EdgeFolder, engine_errors
 from personaagent.ports import Hit, Point, Vectors, Where
@@ -152,8 +153,8 @@ class EdgeIndex:
             if value is not None:
                 must.append(edge.FieldCondition(key, match=edge.MatchValue(value)))
         if where.before is not None or where.since is not None:
-            lt = None if where.before is None else common.microseconds(where.before)
-            gte = None if where.since is None else common.microseconds(where.since)
+            lt = None if where.before is None else to_micros(where.before)
+            gte = None if where.since is None else to_micros(where.since)
             must.append(edge.FieldCondition("created_at", range=edge.RangeFloat(lt=lt, gte=gte)))
         hidden: set[Any] = {common.point_id(user_id, i) for i in where.exclude}
         return edge.Filter(must=must, must_not=[edge.HasIdCondition(hidden)] if hidden else None)

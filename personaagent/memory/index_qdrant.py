@@ -7,6 +7,7 @@ from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 from personaagent.inputs import check_user_id
+from personaagent.ledger.rows import to_micros
 from personaagent.memory import index_common as common
 from personaagent.memory.index_qdrant_client import QdrantConnection
 from personaagent.ports import Hit, Point, Vectors, Where
@@ -116,8 +117,8 @@ def _filter(user_id: str, where: Where = Where()) -> Filter:
         if value is not None:
             must.append(models.FieldCondition(key=key, match=models.MatchValue(value=value)))
     if where.before is not None or where.since is not None:
-        lt = None if where.before is None else common.microseconds(where.before)
-        gte = None if where.since is None else common.microseconds(where.since)
+        lt = None if where.before is None else to_micros(where.before)
+        gte = None if where.since is None else to_micros(where.since)
         must.append(models.FieldCondition(key="created_at", range=models.Range(lt=lt, gte=gte)))
     hidden: list[Any] = [common.point_id(user_id, i) for i in sorted(where.exclude)]
     return models.Filter(must=must, must_not=[models.HasIdCondition(has_id=hidden)] if hidden else None)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
 
@@ -61,6 +62,15 @@ class Call:
         if isinstance(message, AIMessage) and message.usage_metadata:
             reported = message.usage_metadata
             self.usage += Usage(input_tokens=reported["input_tokens"], output_tokens=reported["output_tokens"])
+
+
+def booked(spent: Mapping[str, Any], meter: Meter) -> dict[str, int]:
+    """The ``calls`` and ``tokens`` of a state, with what the meter counted on top."""
+    usage = meter.total
+    return {
+        "calls": spent["calls"] + usage.calls,
+        "tokens": spent["tokens"] + usage.input_tokens + usage.output_tokens,
+    }
 
 
 @contextmanager

@@ -79,7 +79,7 @@ def similarity(expected: str, actual: str) -> float:
     if not truth or not guess:
         return 0.0
     shared = sum((Counter(truth) & Counter(guess)).values())
-    return (2 * shared + 2 * _common_subsequence(truth, guess)) / (2 * (len(truth) + len(guess)))
+    return (2 * shared + 2 * common_subsequence(truth, guess)) / (2 * (len(truth) + len(guess)))
 
 
 def _choice_loss(expected: str, actual: str, choices: Sequence[str]) -> float:
@@ -99,7 +99,8 @@ def _tokens(text: str) -> list[str]:
     return _TOKEN.findall(text.casefold())[:MAX_TOKENS]
 
 
-def _common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
+def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
+    """The length of the longest common subsequence, which ROUGE-L counts."""
     row = [0] * (len(second) + 1)
     for token in first:
         diagonal = 0
