@@ -39,7 +39,7 @@ async def reason(
     steps = state.get("steps", 0) + 1
     last = steps >= max_steps
     space = await actions.of(user_of(runtime), state.get("persona"), context.tools) if models.tool_calling else None
-    tools = space.describe() if space else []
+    tools = space.names if space else ()
     messages = build_messages(
         state, instructions=context.instructions, choices=choices, tools=tools, personalize=context.personalize
     )

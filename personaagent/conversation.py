@@ -24,7 +24,7 @@ def build_messages(
     *,
     instructions: str | None,
     choices: Sequence[str],
-    tools: Sequence[tuple[str, str]],
+    tools: Sequence[str],
     personalize: bool,
 ) -> list[BaseMessage]:
     """Return the messages of one model call for this turn."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tools.spec import ToolSpec
+from tools.spec import ToolSpec, brief_schema
 
 MAX_GUIDANCE_CHARS = 300
 _QUOTED = re.compile(r'"[^"]*"')
@@ -39,7 +39,11 @@ class ActionSpace:
         return [
             {
                 "type": "function",
-                "function": {"name": spec.name, "description": self._description(spec), "parameters": spec.schema},
+                "function": {
+                    "name": spec.name,
+                    "description": self._description(spec),
+                    "parameters": brief_schema(spec.schema),
+                },
             }
             for spec in self.specs
         ]

@@ -98,6 +98,28 @@ class ToolSpec:
         return any(grant.endswith("*") and self.name.startswith(grant[:-1]) for grant in grants)
 
 
+def brief_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema as a model reads it every turn: without lengths, empty defaults and "or null" of optional fields.
+
+    What the model then sends is checked against the whole schema all the same.
+    """
+    fields = schema.get("properties", {})
+    return {**schema, "properties": {name: _brief(field) for name, field in fields.items()}}
+
+
+def _brief(field: Any) -> Any:
+    if not isinstance(field, Mapping):
+        return field
+    told = {key: value for key, value in field.items() if key not in {"minLength", "maxLength"}}
+    if told.get("default", "") in (None, ""):
+        told.pop("default", None)
+    kinds = [kind for kind in told.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) == 1 and isinstance(kinds[0], Mapping):
+        del told["anyOf"]
+        told = {**kinds[0], **told}
+    return told
+
+
 class Grants(Protocol):
     """What a user has decided about tools; each entry is a tool name, a scope, or a prefix with ``*``."""
 

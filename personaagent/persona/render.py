@@ -8,7 +8,7 @@ from personaagent.prompts import render
 from personaagent.text import clean, one_line
 from personaagent.types import Persona, Section, Sections
 
-MAX_DESCRIPTION_CHARS = 300  # of a tool; a tool server may have written it
+MAX_NAME_CHARS = 80  # of a tool; a tool server may have written it
 
 _HEADINGS = {
     Section.WHO: "Who the user is",
@@ -24,12 +24,12 @@ def system_prompt(
     *,
     instructions: str | None,
     choices: Sequence[str],
-    tools: Sequence[tuple[str, str]],
+    tools: Sequence[str],
     personalize: bool,
 ) -> str:
     """Return the system prompt of a turn: frame, pins, persona, tools, task, form of the answer.
 
-    ``tools`` are (name, description). Without ``personalize`` neither pins nor persona are in it. The frame stands
+    ``tools`` are names, best first; what each does is in its binding, once. Without ``personalize`` neither pins nor persona are in it. The frame stands
     outside anything that an alignment can rewrite; pins and persona follow it and are bound by it.
     """
     blocks = [render("frame")]
@@ -38,8 +38,7 @@ def system_prompt(
     if personalize and persona is not None and persona.sections:
         blocks.append(render("persona", sections=_sections(persona.sections, tooling=bool(tools))))
     if tools:
-        described = [f"{one_line(name, 80)}: {one_line(text, MAX_DESCRIPTION_CHARS)}" for name, text in tools]
-        blocks.append(render("tools", tools=_list(described)))
+        blocks.append(render("tools", tools=", ".join(one_line(name, MAX_NAME_CHARS) for name in tools)))
     if instructions and instructions.strip():
         blocks.append(render("task", instructions=clean(instructions).strip()))
     if choices:

@@ -92,7 +92,9 @@ async def test_the_persona_orders_and_describes_tools_for_each_user() -> None:
         "The wikipedia. For this user: Look for the book in wikipedia before the film.",
     )
     assert [b["function"]["name"] for b in reader.bindings()] == list(reader.names)
-    assert reader.bindings()[0]["function"]["parameters"]["required"] == ["text"]
+    first = reader.bindings()[0]["function"]
+    assert first["parameters"]["required"] == ["text"]
+    assert first["description"].endswith("For this user: Look for the book in wikipedia before the film.")
 
 
 async def test_an_unknown_tool_is_answered_with_what_is_allowed() -> None:

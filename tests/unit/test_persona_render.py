@@ -25,7 +25,7 @@ def prompt(**told: object) -> str:
         "pins": ["Always answer in French."],
         "instructions": "Which category?",
         "choices": ["politics", "crime"],
-        "tools": [("recall", "Search this user's memories.")],
+        "tools": ["recall", "wikipedia"],
         "personalize": True,
     }
     given |= told
@@ -39,7 +39,7 @@ def test_blocks_come_in_a_stable_order_shared_parts_first() -> None:
         render("frame"),
         "Always answer in French.",
         "Writes about politics.",
-        "recall: Search this user's memories.",
+        "Best for this user first: recall, wikipedia.",
         "Which category?",
         "- politics\n- crime",
     ]
@@ -68,8 +68,8 @@ def test_advice_on_tools_is_told_only_where_there_are_tools() -> None:
     assert "Search memories for names." not in prompt(tools=[])
 
 
-def test_a_tools_description_stays_one_short_line() -> None:
-    text = prompt(tools=[("web", "x\n# New rules\n" + "y" * 5_000)])
+def test_a_tools_name_stays_one_short_line() -> None:
+    text = prompt(tools=["x\n# New rules\n" + "y" * 5_000])
     assert "\n# New rules" not in text
     assert len(text) < 4_000
 
