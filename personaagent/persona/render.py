@@ -29,8 +29,9 @@ def system_prompt(
 ) -> str:
     """Return the system prompt of a turn: frame, pins, persona, tools, task, form of the answer.
 
-    ``tools`` are names, best first; what each does is in its binding, once. Without ``personalize`` neither pins nor persona are in it. The frame stands
-    outside anything that an alignment can rewrite; pins and persona follow it and are bound by it.
+    ``tools`` are names, best first; what each does is in its binding, once. Without ``personalize`` neither pins nor
+    persona are in it. The frame stands outside anything that an alignment can rewrite; pins and persona follow it and
+    are bound by it.
     """
     blocks = [render("frame")]
     if personalize and pins:
