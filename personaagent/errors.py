@@ -26,6 +26,8 @@ PersonaAgentError
 │   ├── ModelDenied           wrong or missing key
 │   ├── ModelRefused          the request itself: too long, or of a form that the endpoint does not know
 │   └── ModelOutputInvalid    empty, truncated or not of the asked form
+├── NotSignedIn               nobody is signed in, or what proves who it is was not accepted
+├── IdentityUnavailable       the identity provider's keys cannot be fetched now
 ├── BudgetSpent               the user's budget for the day is used up
 └── SetupError                something is not installed or not configured
 """
@@ -133,6 +135,14 @@ class ModelRefused(ModelError):
 
 class ModelOutputInvalid(ModelError):
     """The model's answer is empty, truncated or not of the asked form."""
+
+
+class NotSignedIn(PersonaAgentError):
+    """Nobody is signed in, or what proves who it is was not accepted; the message never repeats the credential."""
+
+
+class IdentityUnavailable(PersonaAgentError):
+    """The identity provider's keys cannot be fetched now, so nobody new can be told from anybody else."""
 
 
 class BudgetSpent(PersonaAgentError):

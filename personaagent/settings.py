@@ -9,6 +9,10 @@ from platformdirs import user_data_path
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+SigningAlgorithm = Literal[  # asymmetric only: what a server needs to verify can never sign
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
+
 
 class Settings(BaseSettings):
     """Every field is set by ``PERSONAAGENT_<FIELD>`` unless it names another variable."""
@@ -54,6 +58,25 @@ class Settings(BaseSettings):
     model_timeout_s: float = Field(120.0, gt=0, description="seconds that a model call may take")
     model_retries: int = Field(2, ge=0, description="retries of a failed model call")
     max_concurrency: int = Field(8, ge=1, description="model calls of one alignment at once")
+
+    # who is asking, on a server
+    auth: Literal["dev", "api_key", "jwt"] = Field("dev", description="how a server tells who is asking")
+    api_keys_file: Path | None = Field(
+        None, description="file of hashed API keys; unset: `api_keys.jsonl` in the data folder"
+    )
+    jwt_issuer: str | None = Field(None, description="issuer (`iss`) that a token must name")
+    jwt_audience: str | None = Field(None, description="audience (`aud`) that a token must name")
+    jwt_jwks_url: str | None = Field(None, description="where the issuer publishes its signing keys (JWKS)")
+    jwt_public_key_file: Path | None = Field(None, description="PEM public key of the issuer, where there is no JWKS")
+    jwt_algorithms: tuple[SigningAlgorithm, ...] = Field(
+        ("RS256", "PS256", "ES256", "EdDSA"), description="signature algorithms that are accepted, as a JSON list"
+    )
+    jwt_user_claim: str = Field("sub", min_length=1, description="claim of a token that is the user id")
+    jwt_leeway_s: float = Field(30.0, ge=0, le=300, description="seconds by which clocks may differ")
+    jwt_jwks_cache_s: float = Field(
+        600.0, gt=0, description="seconds that fetched signing keys are used before a refresh"
+    )
+    studio_access: Literal["auto", "on", "off"] = Field("auto", description="auto: on in dev, off otherwise")
 
     # limits of a turn
     max_query_chars: int = Field(32_000, gt=0, description="longest message that is read")
