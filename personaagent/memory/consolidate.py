@@ -22,8 +22,9 @@ from personaagent.types import Fact, FactOperation, Interaction
 
 MAX_READ = 24  # newest new interactions, what a small model reads in time; of a longer import statistics tell the rest
 MAX_FACTS = 60  # active facts shown
-MAX_OPERATIONS = 12
-MAX_FACT_CHARS = 300
+MAX_OPERATIONS = 6
+MAX_EVIDENCE = 6
+MAX_FACT_CHARS = 200
 QUERY_CHARS = 200
 TRUTH_CHARS = 200
 MAX_LOSS = 0.2  # of the active facts may be replaced or retired at once, one always may
@@ -42,7 +43,7 @@ FACTS_SCHEMA: dict[str, Any] = {
                     "kind": {"type": "string", "enum": list(_KINDS)},
                     "fact": {"type": "integer"},
                     "text": {"type": "string", "maxLength": MAX_FACT_CHARS},
-                    "evidence": {"type": "array", "items": {"type": "integer"}, "maxItems": 12},
+                    "evidence": {"type": "array", "items": {"type": "integer"}, "maxItems": MAX_EVIDENCE},
                     "confidence": {"type": "integer", "minimum": 0, "maximum": 100},
                 },
                 "required": ["kind", "fact", "text", "evidence", "confidence"],
@@ -137,6 +138,8 @@ def _operation(item: dict[str, Any], read: Sequence[Interaction], facts: Sequenc
     text = " ".join(clean(str(item.get("text") or "")).split()) if writes else ""
     if writes and (not text or len(text) > MAX_FACT_CHARS or broken_rule(text) or is_statistic(text)):
         return None
+    if writes and any(i.ground_truth and _same(text) in _same(i.query) for i in read):
+        return None  # the material of a labelled question, copied: nothing about the user
     return FactOperation(
         kind=kind,
         fact_id=fact.id if fact and kind != "add" else None,
