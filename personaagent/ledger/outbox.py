@@ -21,6 +21,15 @@ class Work:
     interaction_id: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """How much work waits, and the numbers of the oldest and the newest piece (None: nothing waits)."""
+
+    depth: int
+    oldest: int | None
+    newest: int | None
+
+
 class Outbox:
     """The index's work in the ledger: at least once, in order, durable."""
 
@@ -48,6 +57,13 @@ class Outbox:
             query = query.where(outbox.c.user_id == user_id)
         async with self._database.read() as connection:
             return int((await connection.execute(query)).scalar_one())
+
+    async def span(self) -> Span:
+        """How much waits in all, and from which number to which."""
+        query = select(func.count(), func.min(outbox.c.seq), func.max(outbox.c.seq)).select_from(outbox)
+        async with self._database.read() as connection:
+            depth, oldest, newest = (await connection.execute(query)).one()
+        return Span(depth=int(depth), oldest=oldest, newest=newest)
 
     async def refill(self) -> int:
         """Ask for every interaction to be indexed anew; returns how many."""
