@@ -12,7 +12,8 @@ PersonaAgentError
 │   ├── UnknownVersion
 │   ├── UnknownTool
 │   ├── InvalidVector
-│   └── InvalidPersona        a persona text that breaks a rule of its shape
+│   ├── InvalidPersona        a persona text that breaks a rule of its shape
+│   └── RequestTooLarge       a request body over ``Settings.max_request_bytes``
 ├── ConflictError             somebody else was faster; read again and decide
 │   └── PersonaConflict
 ├── StoreError                the ledger or the index cannot be used now
@@ -28,6 +29,9 @@ PersonaAgentError
 │   └── ModelOutputInvalid    empty, truncated or not of the asked form
 ├── NotSignedIn               nobody is signed in, or what proves who it is was not accepted
 ├── IdentityUnavailable       the identity provider's keys cannot be fetched now
+├── TooManyRequests           over a limit by time: wait ``retry_after_s`` and send it again
+│   ├── TooManyTurns
+│   └── TooMuchFeedback
 ├── BudgetSpent               the user's budget for the day is used up
 └── SetupError                something is not installed or not configured
 """
@@ -83,6 +87,10 @@ class InvalidVector(InputError):
 
 class InvalidPersona(InputError):
     """The persona text is empty, over its budget, or changes what may not be changed."""
+
+
+class RequestTooLarge(InputError):
+    """The body of a request is longer than ``Settings.max_request_bytes``."""
 
 
 class ConflictError(PersonaAgentError):
@@ -143,6 +151,22 @@ class NotSignedIn(PersonaAgentError):
 
 class IdentityUnavailable(PersonaAgentError):
     """The identity provider's keys cannot be fetched now, so nobody new can be told from anybody else."""
+
+
+class TooManyRequests(PersonaAgentError):
+    """Over a limit by time; nothing was done. ``retry_after_s`` says when to send it again."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TooManyTurns(TooManyRequests):
+    """This user has too many turns a minute, or too many at once."""
+
+
+class TooMuchFeedback(TooManyRequests):
+    """This user gives too much feedback a minute."""
 
 
 class BudgetSpent(PersonaAgentError):

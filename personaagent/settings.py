@@ -83,6 +83,18 @@ class Settings(BaseSettings):
     max_steps: int = Field(6, ge=1, description="model calls of one turn")
     max_tool_result_chars: int = Field(4_000, gt=0, description="longer tool results are cut, with a note")
 
+    # limits of a user on a server; 0: no limit
+    turns_per_minute: int = Field(120, ge=0, description="turns that a user may begin within a minute")
+    concurrent_turns: int = Field(8, ge=0, description="turns of a user that may be answered at once")
+    feedback_per_minute: int = Field(240, ge=0, description="feedback that a user may give within a minute")
+    requests_per_minute: int = Field(600, ge=0, description="requests of a user to the page and other own routes")
+    max_request_bytes: int = Field(2_000_000, ge=0, description="longest body of a request to the server")
+
+    # operation
+    log_salt: SecretStr | None = Field(
+        None, description="salt of the user hashes in logs; unset: a new one each time a process starts"
+    )
+
     # tools
     deployment_tools: frozenset[str] | None = Field(
         None, description="tools, scopes or prefixes like `time__*` that this deployment grants; unset: all"
