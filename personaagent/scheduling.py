@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
-from uuid import NAMESPACE_URL, uuid5
 
 from personaagent.context import Context
 from personaagent.ledger.jobs import Jobs
+from personaagent.ownership import OWNER, lane_of, owner_of
 
 ALIGNMENT = "alignment"
 
@@ -44,14 +44,18 @@ class ServerScheduler:
         self._delay_s = delay_s
 
     async def schedule(self, user_id: str, context: Context) -> None:
-        """Create the run in the user's lane; one that still waits there is replaced."""
+        """Create the run in the user's lane; one that still waits there is replaced.
+
+        The client inside the server signs in as nobody, so the lane's owner and the run's user are set here.
+        """
         from langgraph_sdk import get_client
 
         await get_client().runs.create(
-            str(uuid5(NAMESPACE_URL, f"personaagent/alignment/{user_id}")),
+            lane_of(user_id),
             ALIGNMENT,
             input={},
             context=background(user_id, context),
+            metadata={OWNER: owner_of(user_id)},
             after_seconds=max(1, round(self._delay_s)),
             multitask_strategy="rollback",
             if_not_exists="create",
