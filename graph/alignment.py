@@ -18,8 +18,11 @@ from nodes.alignment.refresh_profile import refresh_profile
 from nodes.alignment.sample_turns import sample_turns
 from nodes.alignment.simulate import simulate
 from personaagent.context import Context
+from personaagent.persona.proposers.contrast import ContrastProposer
+from personaagent.persona.proposers.examples import ExamplesProposer
 from personaagent.persona.proposers.gradient import GradientProposer
 from personaagent.persona.proposers.histogram import HistogramProposer
+from personaagent.persona.proposers.retire import RetireProposer
 from personaagent.simulation import Simulator
 from personaagent.state import AlignmentInput, AlignmentOutput, AlignmentState, RespondState
 
@@ -47,52 +50,64 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
     builder = StateGraph(
         AlignmentState, context_schema=Context, input_schema=AlignmentInput, output_schema=AlignmentOutput
     )
+    watch = services.watch("alignment")
     builder.add_node(
         "sample_turns",
-        partial(
-            sample_turns,
-            episodic=services.episodic,
-            seed=services.seed_persona,
-            seed_as_of=services.seed_as_of,
-            remaining=services.remaining_budget,
+        watch(
+            "sample_turns",
+            partial(
+                sample_turns,
+                episodic=services.episodic,
+                seed=services.seed_persona,
+                seed_as_of=services.seed_as_of,
+                remaining=services.remaining_budget,
+            ),
         ),
         metadata={"description": "The latest labelled interactions: older ones teach, newer ones judge"},
     )
     builder.add_node(
         "simulate",
-        partial(simulate, simulator=simulator),
+        watch("simulate", partial(simulate, simulator=simulator)),
         metadata={"description": "The incumbent persona answers the batch again, with memory cut to before it"},
     )
     builder.add_node(
         "critique",
-        partial(critique, models=services.models, episodic=services.episodic),
+        watch("critique", partial(critique, models=services.models, episodic=services.episodic)),
         metadata={"description": "The textual loss of each simulation"},
     )
     builder.add_node(
         "edit_persona",
-        partial(
-            edit_persona,
-            episodic=services.episodic,
-            personas=services.personas,
-            model_free=HistogramProposer(),
-            gradient=GradientProposer(services.models),
-            token_budget=settings.persona_token_budget,
+        watch(
+            "edit_persona",
+            partial(
+                edit_persona,
+                episodic=services.episodic,
+                personas=services.personas,
+                model_free=(HistogramProposer(), ContrastProposer(), ExamplesProposer(), RetireProposer()),
+                gradient=GradientProposer(services.models),
+                token_budget=settings.persona_token_budget,
+            ),
         ),
         metadata={"description": "Candidate personas, by gradient and without a model"},
     )
     builder.add_node(
         "judge_candidate",
-        partial(judge_candidate, simulator=simulator, margin=settings.gate_margin, confidence=settings.gate_confidence),
+        watch(
+            "judge_candidate",
+            partial(
+                judge_candidate, simulator=simulator, margin=settings.gate_margin, confidence=settings.gate_confidence
+            ),
+        ),
         metadata={"description": "A candidate must win on interactions that taught nobody"},
     )
     builder.add_node(
         "commit_persona",
-        partial(commit_persona, personas=services.personas, ask=settings.approve_edits),
+        watch("commit_persona", partial(commit_persona, personas=services.personas, ask=settings.approve_edits)),
         metadata={"description": "The next version, or no change"},
     )
     builder.add_node(
         "refresh_profile",
-        partial(refresh_profile, refresh=services.refresh_profile, account=services.account),
+        watch("refresh_profile", partial(refresh_profile, refresh=services.refresh_profile, account=services.account)),
         metadata={"description": "New labels become facts; the cost is booked"},
     )
     builder.add_edge(START, "sample_turns")

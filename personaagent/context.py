@@ -44,7 +44,7 @@ class Context:
     """Rounds of simulate, critique, edit, judge (paper: epochs)."""
 
     align_candidates: int = 2
-    """Candidate personas an epoch: the model-free one and this many less one by gradient."""
+    """Candidate personas an epoch: half by gradient, rounded down, the others without a model."""
 
     align_gate: bool = True
     """False commits the last candidate unjudged, as the paper does; for comparison only."""

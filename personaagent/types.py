@@ -143,7 +143,7 @@ class Persona:
     origin: PersonaOrigin
     created_at: datetime
     parent: int | None = None
-    proposer: str | None = None  # gradient | histogram | user | template | monitor
+    proposer: str | None = None  # gradient | histogram | contrast | examples | retire | user | template | monitor
     reason: str = ""
     loss_before: float | None = None
     loss_after: float | None = None

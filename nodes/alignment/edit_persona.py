@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -14,9 +14,10 @@ from personaagent.models.meter import booked, metering
 from personaagent.persona.proposers import ProposalContext, Proposer, Refusal
 from personaagent.ports import EpisodicMemory, PersonaStore, Where
 from personaagent.state import AlignmentState
-from personaagent.types import Candidate, Verdict
+from personaagent.types import Candidate, Sections, Verdict
 
 HISTORY = 200  # labelled interactions that a proposer may read
+ROUNDS = 3  # of all model-free proposers in an epoch
 
 
 async def edit_persona(
@@ -25,13 +26,15 @@ async def edit_persona(
     *,
     episodic: EpisodicMemory,
     personas: PersonaStore,
-    model_free: Proposer,
+    model_free: Sequence[Proposer],
     gradient: Proposer,
     token_budget: int,
 ) -> dict[str, Any]:
-    """Return this epoch's candidates: the model-free one and ``align_candidates - 1`` by gradient.
+    """Return this epoch's ``align_candidates`` candidates: half by gradient, rounded down, the others model-free.
 
-    Proposers see what came before the judging interactions, never those. A refusal is kept with its reason.
+    What the gradient refuses, the model-free proposers fill in. They take turns over the epochs, and none proposes
+    what was judged before. Proposers see what came before the judging interactions, never those. A refusal is kept
+    with its reason. Without the gate all candidates are by gradient, as in the paper.
     """
     user_id, context = user_of(runtime), runtime.context
     history = await episodic.newest(user_id, HISTORY, Where(labelled=True, before=state["judge"][0].created_at))
@@ -50,26 +53,52 @@ async def edit_persona(
             variant=variant,
         )
 
-    drafts = max(0, context.align_candidates - 1)
+    wanted = max(1, context.align_candidates)
+    drafts = wanted // 2 if context.align_gate else max(1, wanted - 1)
     with metering() as meter:
-        proposals: Sequence[Candidate | Refusal] = await asyncio.gather(
-            *([model_free.propose(told(state["epoch"]))] if context.align_gate else []),
-            *(
-                gradient.propose(told(state["epoch"] * max(1, drafts) + n))
-                for n in range(drafts or 1 - context.align_gate)
-            ),
+        drafted: Sequence[Candidate | Refusal] = await asyncio.gather(
+            *(gradient.propose(told(state["epoch"] * drafts + n)) for n in range(drafts))
         )
+    written = [p for p in drafted if isinstance(p, Candidate)]
+    counted: list[Candidate | Refusal] = []
+    if context.align_gate:
+        seen = [c.sections for c in (*state["rejected"], *written)]
+        missing = wanted - len(written)
+        counted = await _in_turn(model_free, told, state["epoch"] * missing, missing, seen)
+    refusals = {(p.proposer, p.reason): p for p in (*counted, *drafted) if isinstance(p, Refusal)}
     refused = [
         Candidate(
             proposer=p.proposer,
             sections=state["incumbent"].sections,
             verdict=Verdict(accepted=False, reason=f"refused: {p.reason}"),
         )
-        for p in proposals
-        if isinstance(p, Refusal)
+        for p in refusals.values()
     ]
     return {
-        "candidates": [p for p in proposals if isinstance(p, Candidate)],
+        "candidates": [*(p for p in counted if isinstance(p, Candidate)), *written],
         "rejected": [*state["rejected"], *refused],
         **booked(state, meter),
     }
+
+
+async def _in_turn(
+    proposers: Sequence[Proposer],
+    told: Callable[[int], ProposalContext],
+    start: int,
+    wanted: int,
+    seen: list[Sections],
+) -> list[Candidate | Refusal]:
+    """Ask one proposer after the other, from the ``start``-th turn on, until there are ``wanted`` new candidates."""
+    proposals: list[Candidate | Refusal] = []
+    for turn in range(start, start + ROUNDS * len(proposers)):
+        if wanted <= 0:
+            break
+        variant, place = divmod(turn, len(proposers))
+        proposal = await proposers[place].propose(told(variant))
+        if isinstance(proposal, Refusal):
+            proposals.append(proposal)
+        elif proposal.sections not in seen:
+            proposals.append(proposal)
+            seen.append(proposal.sections)
+            wanted -= 1
+    return proposals

@@ -24,9 +24,13 @@ MAX_LABELS = 5
 MAX_LABEL_CHARS = 40
 EVIDENCE = 8  # newest interactions named per statement
 
-_OWN = re.compile(
-    r'^(?:(?:Answers in|Scores in|Length of answers in|Signs of|Example of) "|Tools (?:to prefer|of little help): )'
-)
+_KINDS = {
+    "habits": re.compile(r'^(?:Answers|Scores|Length of answers) in "'),
+    "tools": re.compile(r"^Tools (?:to prefer|of little help): "),
+    "signs": re.compile(r'^Signs of "'),
+    "contrast": re.compile(r'^Between "'),
+    "examples": re.compile(r'^Example of "'),
+}
 _SUBJECT = re.compile(r'^(?:Answers|Scores|Length of answers) in "([^"]*)"')
 
 
@@ -39,9 +43,14 @@ class Row:
     weight: float
 
 
+def statistic_kind(text: str) -> str | None:
+    """What a clause or a fact counts where it has the form of those written here and by the model-free proposers."""
+    return next((kind for kind, form in _KINDS.items() if form.match(text)), None)
+
+
 def is_statistic(text: str) -> bool:
-    """Whether a clause or a fact has the form of those that are written here and by the model-free proposer."""
-    return bool(_OWN.match(text))
+    """Whether a clause or a fact has one of those forms."""
+    return statistic_kind(text) is not None
 
 
 def by_task(history: Sequence[Interaction], half_life: float = HALF_LIFE) -> dict[str, list[Row]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import HumanMessage, SystemMessage
@@ -10,14 +11,16 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from personaagent.errors import InvalidPersona, ModelError
 from personaagent.memory.statistics import describe
 from personaagent.persona.proposers import ProposalContext, Refusal
-from personaagent.persona.shape import MAX_CLAUSE_CHARS, fit, sound_clauses, validate_sections
+from personaagent.persona.shape import MAX_CLAUSE_CHARS, sound_clauses, validate_sections
+from personaagent.persona.step import bounded_step
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
 from personaagent.text import one_line
 from personaagent.types import Candidate, Clause, Section, Sections
 
-MAX_CHANGE = 0.8  # of the words, in one step; a wholesale replacement is refused
+MAX_CHANGE = 0.8  # of the words, in one step; of a wholesale replacement only a part is taken
 WORDS_PER_TOKEN = 0.6
+NO_BUDGET = 10**6  # tokens; what is too long is cut by the step
 HABIT_ROWS = 50  # newest labelled interactions whose statistics the editor sees
 
 _EMPHASES = (
@@ -64,7 +67,8 @@ class GradientProposer:
         """Return the rewritten persona; a Refusal says why there is none (no feedback, no model, unusable output).
 
         Clauses that may not stand in a persona are dropped one by one, so that one poisoned label does not keep a
-        user's persona from being aligned.
+        user's persona from being aligned, and of a rewrite that goes too far a part is taken (``bounded_step``). A
+        new clause that names no evidence stands on the mistakes that it was written from.
         """
         if self._models.embedded:
             return self._refuse("the embedded model cannot write a persona: set OPENAI_API_KEY or OPENAI_BASE_URL")
@@ -73,9 +77,15 @@ class GradientProposer:
         ids = _numbered(context)
         try:
             answer = await self._models.structured("editor", _messages(context, ids), PERSONA_SCHEMA)
-            sections = fit(sound_clauses(_parsed(answer, ids), ids), context.token_budget)
+            wanted = validate_sections(
+                _grounded(sound_clauses(_parsed(answer, ids), ids), context),
+                budget_tokens=NO_BUDGET,
+                known_ids=ids,
+            )
             valid = validate_sections(
-                sections,
+                bounded_step(
+                    context.incumbent, wanted, budget_tokens=context.token_budget, max_change=self._max_change
+                ),
                 budget_tokens=context.token_budget,
                 known_ids=ids,
                 base=context.incumbent,
@@ -83,7 +93,7 @@ class GradientProposer:
             )
         except (ModelError, InvalidPersona) as error:
             return self._refuse(str(error))
-        if valid == dict(context.incumbent):
+        if _texts(valid) == _texts(context.incumbent):
             return self._refuse("the editor returned the persona unchanged")
         return Candidate(proposer=self.name, sections=valid, reason=f"from {len(context.losses)} critiques")
 
@@ -154,6 +164,23 @@ def _parsed(answer: dict[str, Any], ids: Sequence[str]) -> Sections:
             if isinstance(item, dict) and isinstance(item.get("text"), str)
         )
     return sections
+
+
+def _grounded(sections: Sections, context: ProposalContext) -> Sections:
+    """The sections, each new clause with evidence: where it names none, the examples that went wrong."""
+    known = _texts(context.incumbent)
+    mistakes = tuple(told.interaction_id for told in context.losses if told.loss > 0 and told.error is None)
+    return {
+        section: tuple(
+            clause if clause.evidence or clause.text in known else replace(clause, evidence=mistakes)
+            for clause in clauses
+        )
+        for section, clauses in sections.items()
+    }
+
+
+def _texts(sections: Sections) -> set[str]:
+    return {clause.text for clauses in sections.values() for clause in clauses}
 
 
 def _evidence(given: object, ids: Sequence[str]) -> tuple[str, ...]:

@@ -1,0 +1,149 @@
+"""What tells a user's labels apart, as clauses: words that speak for a label, confused labels, telling examples.
+
+All is counted over the user's own labelled interactions, weighted by recency and belief (``statistics.Row``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from math import log, sqrt
+
+from personaagent.memory.statistics import EVIDENCE, MIN_ROWS, Row, label_weights
+from personaagent.persona.answers import bare
+from personaagent.persona.rules import broken_rule
+from personaagent.text import one_line
+from personaagent.types import Clause, Simulation
+
+SIGNS = 6  # words a label
+LABELS = 4  # labels of a task that get signs
+PAIRS = 3  # pairs of labels of a task that are held against each other
+EXAMPLES = 6  # of a task
+EXAMPLE_CHARS = 100
+MIN_ODDS = log(2)  # a sign is at least twice as common with its label as without
+
+_WORD = re.compile(r"[^\W\d_]{4,20}")
+_COMMON = frozenset(
+    re.findall(
+        r"\w+",
+        "about after again also because been before being between both could does doing down during each from have "
+        "having here into just more most other over same should some such than that their them then there these they "
+        "this those through under very were what when where which while will with would your",
+    )
+)
+
+
+def sign_clauses(task: str, rows: Sequence[Row]) -> list[Clause]:
+    """One clause a common label: the words whose log-odds speak most for it, with the newest rows that have them."""
+    clauses = []
+    for label, _ in label_weights(rows).most_common(LABELS):
+        inside, outside = _sides(rows, label)
+        if len(inside) >= MIN_ROWS and outside and (telling := _telling(inside, outside)):
+            text = f'Signs of "{label}" in "{task}": {", ".join(telling)}.'
+            clauses.append(Clause(text=text, evidence=_with(inside, telling)))
+    return clauses
+
+
+def contrast_clauses(task: str, rows: Sequence[Row], simulations: Sequence[Simulation]) -> list[Clause]:
+    """One clause a pair of labels: how often the user chose each, and the words that decide between the two.
+
+    The pairs are those that the incumbent confused, the most often confused first, and then the two commonest labels.
+    """
+    weights = label_weights(rows)
+    clauses = []
+    for wanted, given in _confused(rows, weights, simulations)[:PAIRS]:
+        mine, other = ([row for row in rows if row.label == label] for label in (wanted, given))
+        share = 100 * weights[wanted] / (weights[wanted] + weights[given])
+        # rounded to 10 %, or the clause would be another one after every label
+        parts = [f'"{wanted}" {10 * round(share / 10)} %, "{given}" {100 - 10 * round(share / 10)} % of the time']
+        evidence = [row.interaction.id for row in [*other, *mine][-EVIDENCE:]]
+        for label, inside, outside in ((wanted, mine, other), (given, other, mine)):
+            if telling := _telling(inside, outside) if outside else []:
+                parts.append(f'"{label}" for {", ".join(telling)}')
+        text = f'Between "{wanted}" and "{given}" in "{task}": {"; ".join(parts)}.'
+        clauses.append(Clause(text=text, evidence=tuple(evidence)))
+    return clauses
+
+
+def example_clauses(task: str, rows: Sequence[Row], simulations: Sequence[Simulation]) -> list[Clause]:
+    """Single labelled questions: those that the incumbent got wrong, then the most typical one of each label in turn.
+
+    Typical is a question whose words speak for its label, newer ones before older.
+    """
+    missed = {s.interaction_id: s for s in simulations if s.loss > 0 and s.error is None}
+    chosen = [row for row in reversed(rows) if row.interaction.id in missed]
+    typical = {label: _typical(rows, label) for label, _ in label_weights(rows).most_common()}
+    for place in range(EXAMPLES):
+        chosen += [of_label[place] for of_label in typical.values() if len(of_label) > place]
+    clauses: dict[str, Clause] = {}
+    for row in chosen:
+        excerpt = one_line(row.interaction.query, EXAMPLE_CHARS).replace('"', "'")
+        if not excerpt or broken_rule(row.interaction.query[:1_000]) is not None:
+            continue
+        given = missed[row.interaction.id].actual if row.interaction.id in missed else ""
+        instead = f', not "{given}"' if given in row.interaction.choices else ""
+        text = f'Example of "{row.label}" in "{task}"{instead}: "{excerpt}"'
+        clauses.setdefault(excerpt, Clause(text=text, evidence=(row.interaction.id,)))
+    return list(clauses.values())[:EXAMPLES]
+
+
+def _confused(
+    rows: Sequence[Row], weights: Mapping[str, float], simulations: Iterable[Simulation]
+) -> list[tuple[str, str]]:
+    """Pairs (wanted, given) of the user's own labels."""
+    labels = {bare(row.label): row.label for row in rows}
+    mine = {row.interaction.id: row.label for row in rows}
+    counted: Counter[tuple[str, str]] = Counter()
+    for simulation in simulations:
+        wanted, given = mine.get(simulation.interaction_id), labels.get(bare(simulation.actual))
+        if wanted is not None and given is not None and wanted != given:
+            counted[wanted, given] += 1
+    commonest = sorted(weights, key=lambda label: -weights[label])[:2]
+    pairs = [pair for pair, _ in counted.most_common()]
+    if len(commonest) == 2:
+        pairs.append((commonest[0], commonest[1]))
+    return list({frozenset(pair): pair for pair in reversed(pairs)}.values())[::-1]
+
+
+def _typical(rows: Sequence[Row], label: str) -> list[Row]:
+    inside, outside = _sides(rows, label)
+    signs = set(_telling(inside, outside, limit=50)) if outside else set()
+    numbered = sorted(
+        enumerate(inside), key=lambda pair: (len(signs & _words(pair[1].interaction.query)), pair[0]), reverse=True
+    )
+    return [row for _, row in numbered]
+
+
+def _telling(inside: Sequence[Row], outside: Sequence[Row], *, limit: int = SIGNS) -> list[str]:
+    """The words of ``inside`` whose log-odds against ``outside`` are highest, among those that several rows share."""
+    here, there = _frequencies(inside), _frequencies(outside)
+    shared = Counter(word for row in inside for word in _words(row.interaction.query))
+    size_here, size_there = sum(row.weight for row in inside), sum(row.weight for row in outside)
+    scores: dict[str, float] = {}
+    for word, count in shared.items():
+        odds = log((here[word] + 0.5) / (size_here + 1)) - log((there.get(word, 0) + 0.5) / (size_there + 1))
+        if count >= MIN_ROWS and odds > MIN_ODDS and broken_rule(word) is None:
+            scores[word] = odds * sqrt(count)
+    return sorted(scores, key=lambda word: (-scores[word], word))[:limit]
+
+
+def _sides(rows: Sequence[Row], label: str) -> tuple[list[Row], list[Row]]:
+    return [row for row in rows if row.label == label], [row for row in rows if row.label != label]
+
+
+def _with(rows: Sequence[Row], telling: Sequence[str]) -> tuple[str, ...]:
+    found = [row.interaction.id for row in rows if _words(row.interaction.query) & set(telling)]
+    return tuple(found[-EVIDENCE:])
+
+
+def _frequencies(rows: Sequence[Row]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for row in rows:
+        for word in _words(row.interaction.query):
+            found[word] = found.get(word, 0.0) + row.weight
+    return found
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text[:2_000].casefold())) - _COMMON
