@@ -18,29 +18,36 @@ from personaagent.state import AgentInput, AgentOutput, AgentState
 def build_agent(services: Services) -> StateGraph[AgentState, Context, AgentInput, AgentOutput]:
     """The agent graph over these services; compile it with a checkpointer to keep threads."""
     builder = StateGraph(AgentState, context_schema=Context, input_schema=AgentInput, output_schema=AgentOutput)
+    watch = services.watch("agent")
     builder.add_node(
         "load_persona",
-        partial(
-            load_persona,
-            personas=services.personas,
-            seed=services.seed_persona,
-            max_query_chars=services.settings.max_query_chars,
+        watch(
+            "load_persona",
+            partial(
+                load_persona,
+                personas=services.personas,
+                seed=services.seed_persona,
+                max_query_chars=services.settings.max_query_chars,
+            ),
         ),
         metadata={"description": "The persona in force; version 0 is seeded from the profile"},
     )
     add_respond(builder, services, "write_memory")
     builder.add_node(
         "write_memory",
-        partial(write_memory, episodic=services.episodic),
+        watch("write_memory", partial(write_memory, episodic=services.episodic)),
         metadata={"description": "The turn becomes one interaction, exactly once"},
     )
     builder.add_node(
         "infer_feedback",
-        partial(
-            infer_feedback,
-            episodic=services.episodic,
-            note_label=services.note_label,
-            watch=services.watch_persona,
+        watch(
+            "infer_feedback",
+            partial(
+                infer_feedback,
+                episodic=services.episodic,
+                note_label=services.note_label,
+                watch=services.watch_persona,
+            ),
         ),
         metadata={"description": "What this message says of the thread's last answer, by rules, after the reply"},
     )

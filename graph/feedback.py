@@ -26,14 +26,15 @@ def build_feedback(services: Services) -> StateGraph[FeedbackState, Context, Fee
     builder = StateGraph(
         FeedbackState, context_schema=Context, input_schema=FeedbackInput, output_schema=FeedbackOutput
     )
+    watch = services.watch("feedback")
     builder.add_node(
         "record_feedback",
-        partial(record_feedback, episodic=services.episodic, note_label=services.note_label),
+        watch("record_feedback", partial(record_feedback, episodic=services.episodic, note_label=services.note_label)),
         metadata={"description": "The interaction gets its ground truth"},
     )
     builder.add_node(
         "watch_persona",
-        partial(watch_persona, watch=services.watch_persona),
+        watch("watch_persona", partial(watch_persona, watch=services.watch_persona)),
         metadata={"description": "A committed version that does worse live than its parent is rolled back"},
     )
     builder.add_node(

@@ -24,20 +24,22 @@ def route_reason(state: RespondState) -> Literal["act", "answered"]:
 
 def add_respond(builder: StateGraph[Any, Context, Any, Any], services: Services, answered: str) -> None:
     """Add the stretch to a graph; it begins at ``retrieve_memory`` and leads on to ``answered``."""
-    settings = services.settings
+    settings, watch = services.settings, services.watch("agent")
     builder.add_node(
         "retrieve_memory",
-        partial(retrieve_memory, episodic=services.episodic, semantic=services.semantic),
+        watch("retrieve_memory", partial(retrieve_memory, episodic=services.episodic, semantic=services.semantic)),
         metadata={"description": "Top k episodes for the query, and the profile"},
     )
     builder.add_node(
         "reason",
-        partial(reason, models=services.models, actions=services.actions, max_steps=settings.max_steps),
+        watch(
+            "reason", partial(reason, models=services.models, actions=services.actions, max_steps=settings.max_steps)
+        ),
         metadata={"description": "One step of thought under the persona: call tools or answer"},
     )
     builder.add_node(
         "act",
-        partial(act, actions=services.actions, approve_for_good=services.approve_for_good),
+        watch("act", partial(act, actions=services.actions, approve_for_good=services.approve_for_good)),
         metadata={"description": "Run the called tools, refused where this user has no grant"},
     )
     builder.add_edge("retrieve_memory", "reason")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from graph.toolbox import build_toolbox
+from graph.watch import GraphName, Watch
 from personaagent.context import Context
 from personaagent.errors import PersonaConflict
 from personaagent.ledger.budget import Budget
@@ -20,6 +21,7 @@ from personaagent.ledger.jobs import Jobs
 from personaagent.ledger.meta import Meta
 from personaagent.ledger.outbox import Outbox
 from personaagent.ledger.users import Users
+from personaagent.limits import Limiter
 from personaagent.memory.consolidate import consolidate
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.forgetting import Forgetter
@@ -40,6 +42,8 @@ from personaagent.persona.trigger import due
 from personaagent.ports import Embedder, Models, Where
 from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler
 from personaagent.settings import Settings
+from personaagent.telemetry import metrics
+from personaagent.telemetry.backlog import Backlog
 from personaagent.types import Candidate, Persona, Section, Sections, UserProfile
 
 HISTORY = 400  # newest labelled interactions that statistics are made of
@@ -69,6 +73,8 @@ class Services:
         self.index = CheckedIndex(_index(self.settings, self.embedder), self.meta, self.embedder)
         self.indexer = Indexer(self.outbox, self.interactions, self.index, self.embedder)
         spool = Spool(self.settings.home / "spool")
+        self.backlog = Backlog(self.jobs, self.outbox, spool)
+        self.limiter = Limiter(self.settings)
         self.episodic = LedgerEpisodicMemory(
             self.interactions,
             self.indexer,
@@ -82,6 +88,10 @@ class Services:
         self.forgetter = Forgetter(self.database, self.indexer, spool=spool)
         statements = Statements(self.episodic, self.facts, self.forgetter)
         self.actions = build_toolbox(self.settings, self.episodic, self.semantic, self.grants, statements)
+
+    def watch(self, graph: GraphName) -> Watch:
+        """What the nodes of that graph are added through: metrics, logs and limits."""
+        return Watch(graph, self.limiter, on_langgraph_server)
 
     async def seed_persona(self, user_id: str) -> Persona:
         """The persona in force; version 0 is made from the profile where there is none."""
@@ -135,7 +145,7 @@ class Services:
         if not found.worse:
             return None
         try:
-            return await self.personas.append(
+            rolled_back = await self.personas.append(
                 user_id,
                 parent.sections,
                 "rollback",
@@ -147,6 +157,8 @@ class Services:
             )
         except PersonaConflict:
             return None  # another version is in force by now, and this one is no longer in question
+        metrics.alignments.labels("rolled_back").inc()
+        return rolled_back
 
     async def approve_for_good(self, user_id: str, tool: str) -> None:
         """Note that a tool with side effects need not ask this user again."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
@@ -13,6 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from personaagent.errors import ModelError
 from personaagent.models.tokens import CHARS_A_TOKEN, count_tokens
 from personaagent.ports import Role
+from personaagent.telemetry import metrics
 from personaagent.types import Usage
 
 
@@ -84,7 +86,7 @@ def counting(role: Role, messages: Sequence[BaseMessage]) -> Iterator[Call]:
     call = Call()
     for meter in meters:
         meter.add(role, Usage(calls=1))
-    failed = False
+    failed, began = False, perf_counter()
     try:
         yield call
     except ModelError:
@@ -92,6 +94,7 @@ def counting(role: Role, messages: Sequence[BaseMessage]) -> Iterator[Call]:
         raise
     finally:
         usage, estimated = (Usage(), False) if failed and not call.text_length else _settled(call, messages)
+        metrics.model_called(role, perf_counter() - began, usage, failed=failed)
         for meter in meters:
             meter.add(role, usage)
             meter.estimated = meter.estimated or estimated

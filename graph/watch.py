@@ -1,0 +1,122 @@
+"""What is seen of every node, and who is held back, in one place: nodes themselves know nothing of it.
+
+A builder adds its nodes through ``Watch``: ``add_node("reason", watch("reason", partial(reason, ...)))``. A watched
+node is timed, its failures are counted by name, what it says about the turn is counted, and everything logged meanwhile
+carries graph, node, hashed user and persona version. On a server the first node of a turn and of feedback asks the
+limiter. This costs some tens of microseconds a node.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphBubbleUp
+from langgraph.runtime import Runtime
+
+from personaagent.context import Context
+from personaagent.errors import EmptyQuery, PersonaAgentError
+from personaagent.inputs import user_of
+from personaagent.limits import Limiter
+from personaagent.telemetry import metrics
+from personaagent.telemetry.logs import bound, hashed_user
+from personaagent.turn import turn_start
+
+GraphName = Literal["agent", "simulation", "feedback", "alignment"]
+Node = Callable[..., Awaitable[dict[str, Any]]]
+FIRST, LAST = "load_persona", "infer_feedback"  # nodes of a turn
+
+
+class Watch:
+    """Watches the nodes of one graph. ``on_server`` says whether this run is a client's, which the limits are for."""
+
+    def __init__(self, graph: GraphName, limiter: Limiter, on_server: Callable[[], bool]) -> None:
+        self._graph = graph
+        self._limiter = limiter
+        self._on_server = on_server
+
+    def __call__(self, name: str, node: Node) -> Node:
+        """The node, watched; LangGraph hands it ``state``, ``runtime`` and ``config``."""
+        wants_config = "config" in inspect.signature(node).parameters
+
+        async def watched(
+            state: Mapping[str, Any], runtime: Runtime[Context], config: RunnableConfig
+        ) -> dict[str, Any]:
+            # the stretch that answers is shared: a turn that is simulated has a moment to which memory is cut
+            graph: GraphName = "simulation" if state.get("before") and self._graph == "agent" else self._graph
+            user_id = user_of(runtime)
+            with (
+                bound(
+                    graph=graph,
+                    node=name,
+                    user=hashed_user(user_id),
+                    persona_version=state.get("persona_version"),
+                    request_id=config.get("configurable", {}).get("langgraph_request_id"),
+                ),
+                metrics.timed_node(graph, name),
+            ):
+                try:
+                    self._admit(graph, name, user_id, state)
+                    result = await (
+                        node(state, runtime=runtime, config=config) if wants_config else node(state, runtime=runtime)
+                    )
+                except BaseException as error:
+                    self._failed(graph, user_id, state, error)
+                    raise
+            self._seen(graph, name, user_id, state, result or {})
+            return result
+
+        watched.__name__ = name
+        return watched
+
+    def _admit(self, graph: GraphName, name: str, user_id: str, state: Mapping[str, Any]) -> None:
+        if graph == "agent" and name == FIRST and self._on_server():
+            turn = _turn(state)
+            if turn is not None:
+                self._limiter.begin_turn(user_id, turn)
+        elif graph == "feedback" and name == "record_feedback" and self._on_server():
+            self._limiter.admit_feedback(user_id)
+
+    def _failed(self, graph: GraphName, user_id: str, state: Mapping[str, Any], error: BaseException) -> None:
+        if graph == "agent":
+            self._end(user_id, state)  # also of a turn that waits for the user's approval
+        if isinstance(error, GraphBubbleUp) or not isinstance(error, Exception):
+            return
+        metrics.errors.labels(type(error).__name__ if isinstance(error, PersonaAgentError) else "unexpected").inc()
+        if graph == "alignment":
+            metrics.alignments.labels("failed").inc()
+
+    def _seen(
+        self, graph: GraphName, name: str, user_id: str, state: Mapping[str, Any], result: Mapping[str, Any]
+    ) -> None:
+        if graph == "alignment":
+            if name == "refresh_profile":
+                metrics.alignment_ended(state)
+            return
+        if graph != "agent":
+            return
+        before = [] if name == FIRST else state.get("degraded", [])
+        metrics.turn_degraded(result.get("degraded", before)[len(before) :])
+        match name:
+            case "retrieve_memory" if "recalled" in result:
+                metrics.recall_hits.observe(len(result["recalled"]))
+            case "act":
+                metrics.tools_called(result["trace"][len(state.get("trace", [])) :])
+            case _ if name == LAST:
+                self._end(user_id, state)
+
+    def _end(self, user_id: str, state: Mapping[str, Any]) -> None:
+        turn = _turn(state)
+        if turn is not None:
+            self._limiter.end_turn(user_id, turn)
+
+
+def _turn(state: Mapping[str, Any]) -> str | None:
+    """The name of the turn: its human message's id; None where there is no message to answer."""
+    messages = state.get("messages", [])
+    try:
+        return str(messages[turn_start(messages)].id)
+    except EmptyQuery:
+        return None

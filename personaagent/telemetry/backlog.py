@@ -1,0 +1,70 @@
+"""What waits in the ledger, as gauges: read when somebody looks, because several processes change it."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from time import monotonic
+
+from personaagent.errors import PersonaAgentError
+from personaagent.ledger.jobs import Jobs
+from personaagent.ledger.outbox import Outbox
+from personaagent.memory.spool import Spool
+from personaagent.telemetry import metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """How much waits: background jobs, changes for the index (and since when), interactions for the ledger."""
+
+    jobs: int
+    outbox: int
+    outbox_oldest_s: float
+    spool: int
+
+
+class Backlog:
+    """Reads what waits and sets the gauges.
+
+    The outbox keeps no times, so its age is what this process has seen: exact to the interval between two looks,
+    and counted from the first look of the process.
+    """
+
+    def __init__(self, jobs: Jobs, outbox: Outbox, spool: Spool) -> None:
+        self._jobs = jobs
+        self._outbox = outbox
+        self._spool = spool
+        self._seen: deque[tuple[int, float]] = deque()  # (newest number at that look, its time)
+
+    async def observe(self) -> Waiting | None:
+        """Set the gauges; None, and gauges that are not a number, while the ledger does not answer."""
+        spooled = await self._spool.depth()
+        metrics.spool_depth.set(spooled)
+        try:
+            jobs, span = await self._jobs.depth(), await self._outbox.span()
+        except PersonaAgentError:
+            metrics.ledger_up.set(0)
+            for gauge in (metrics.queue_jobs, metrics.outbox_depth, metrics.outbox_age):
+                gauge.set(math.nan)
+            return None
+        waiting = Waiting(
+            jobs=jobs, outbox=span.depth, outbox_oldest_s=self._age(span.oldest, span.newest), spool=spooled
+        )
+        metrics.ledger_up.set(1)
+        metrics.queue_jobs.set(waiting.jobs)
+        metrics.outbox_depth.set(waiting.outbox)
+        metrics.outbox_age.set(waiting.outbox_oldest_s)
+        return waiting
+
+    def _age(self, oldest: int | None, newest: int | None) -> float:
+        """Seconds since the first look at which the oldest piece was there already."""
+        if oldest is None or newest is None:
+            self._seen.clear()
+            return 0.0
+        while self._seen and self._seen[0][0] < oldest:
+            self._seen.popleft()
+        now = monotonic()
+        if not self._seen or self._seen[-1][0] < newest:
+            self._seen.append((newest, now))
+        return now - self._seen[0][1]
