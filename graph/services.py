@@ -134,6 +134,13 @@ class Services:
             await self._scheduler().schedule(user_id, context)
         return wanted
 
+    async def schedule_owed(self, scheduler: Scheduler) -> int:
+        """Ask once more for every alignment that is due: a server that was killed may have lost the run it had made."""
+        owed = await self.users.owed(self.settings.align_after)
+        for user_id in owed:
+            await scheduler.schedule(user_id, Context(user_id=user_id))
+        return len(owed)
+
     async def watch_persona(self, user_id: str) -> Persona | None:
         """Roll back the version in force where it does worse live than its parent; returns the new version or None."""
         current = await self.personas.current(user_id)

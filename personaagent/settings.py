@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(2_000_000, ge=0, description="longest body of a request to the server")
 
     # operation
+    metrics_token: SecretStr | None = Field(None, description="bearer token that /metrics asks for; unset: none")
     log_salt: SecretStr | None = Field(
         None, description="salt of the user hashes in logs; unset: a new one each time a process starts"
     )

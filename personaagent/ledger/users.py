@@ -40,6 +40,12 @@ class Users:
         async with self._database.write(user_id) as connection:
             await connection.execute(update(users).where(users.c.user_id == user_id).values(new_labels=0))
 
+    async def owed(self, labels: int) -> list[str]:
+        """The users with so many new labels or more since their last alignment."""
+        query = select(users.c.user_id).where(users.c.new_labels >= labels).order_by(users.c.user_id)
+        async with self._database.read() as connection:
+            return list((await connection.execute(query)).scalars())
+
     async def personalize(self, user_id: str) -> bool:
         """Whether the user wants to be remembered; True until they say otherwise."""
         query = select(users.c.personalize).where(users.c.user_id == user_id)
