@@ -77,6 +77,10 @@ class Settings(BaseSettings):
         600.0, gt=0, description="seconds that fetched signing keys are used before a refresh"
     )
     studio_access: Literal["auto", "on", "off"] = Field("auto", description="auto: on in dev, off otherwise")
+    session_secret: SecretStr | None = Field(
+        None, min_length=32, description="signs the page's cookies; unset: one is made and kept in the data folder"
+    )
+    session_minutes: int = Field(60, gt=0, le=1_440, description="minutes after which the page asks to sign in again")
 
     # limits of a turn
     max_query_chars: int = Field(32_000, gt=0, description="longest message that is read")
