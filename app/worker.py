@@ -1,6 +1,7 @@
 """Background work of a plain process: alignments that are due in the durable queue, one after another.
 
-A job that is cut short (the process ends, a reply needs the model) is given back as it was and runs again later.
+A job that is cut short (the process is asked to end, a reply needs the model) is given back as it was and runs again
+later. One whose process is killed runs again when its lease ends, which is renewed only while it is worked on.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from personaagent.scheduling import ALIGNMENT
 if TYPE_CHECKING:
     from graph.services import Services
 
-LEASE_S = 1_800.0  # longer than an alignment takes; a crash gives the job back after it
+LEASE_S = 60.0  # a crash gives the job back after it
+BEATS_A_LEASE = 3  # so often it is renewed: two may fail before somebody else takes the job
 POLL_S = 1.0
 RETRY_S = 30.0  # doubled with every attempt
 _log = logging.getLogger(__name__)
@@ -42,10 +44,11 @@ class Done:
 class Worker:
     """Takes due jobs from the queue and carries them out."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, *, lease_s: float = LEASE_S) -> None:
         from graph.alignment import build_alignment
 
         self._jobs = services.jobs
+        self._lease_s = lease_s
         self._alignment = build_alignment(services).compile()
 
     async def next(self) -> Done | None:
@@ -53,11 +56,11 @@ class Worker:
 
         A named failure is put down in the queue and tried again later. Cancelled, it gives the job back.
         """
-        job = await self._jobs.lease(datetime.now(UTC), LEASE_S)
+        job = await self._jobs.lease(datetime.now(UTC), self._lease_s)
         if job is None:
             return None
         try:
-            done = await self._carry_out(job)
+            done = await self._held(job)
         except PersonaAgentError as error:
             later = datetime.now(UTC) + timedelta(seconds=RETRY_S * 2**job.attempts)
             await self._jobs.failed(job, str(error), later)
@@ -89,6 +92,30 @@ class Worker:
                 await asyncio.sleep(POLL_S)
             else:
                 told(done)
+
+    async def _held(self, job: Job) -> Done:
+        """Carry the job out while its lease is renewed; one that somebody else has taken meanwhile is left to them."""
+        work = asyncio.create_task(self._carry_out(job))
+        beat = asyncio.create_task(self._beat(job))
+        try:
+            await asyncio.wait([work, beat], return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            return Done(user_id=job.user_id, kind=job.kind, outcome="left to the process that has taken it")
+        finally:
+            for task in (work, beat):
+                task.cancel()
+            await asyncio.wait([work, beat])
+
+    async def _beat(self, job: Job) -> None:
+        """Renew the lease until it is lost."""
+        while True:
+            await asyncio.sleep(self._lease_s / BEATS_A_LEASE)
+            try:
+                if not await self._jobs.renew(job, datetime.now(UTC), self._lease_s):
+                    return
+            except PersonaAgentError as error:
+                _log.warning("the lease of a job could not be renewed: %s", error)
 
     async def _carry_out(self, job: Job) -> Done:
         if job.kind != ALIGNMENT:

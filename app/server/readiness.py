@@ -74,7 +74,7 @@ class Probe:
         return True
 
     async def _model(self) -> None:
-        """Raise ModelUnreachable unless something answers at the endpoint, whatever it says to a request without key."""
+        """Raise ModelUnreachable unless something answers at the endpoint, whatever it says without a key."""
         import httpx
 
         url = self._services.settings.openai_base_url

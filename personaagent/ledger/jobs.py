@@ -75,6 +75,12 @@ class Jobs:
             await connection.execute(update(jobs).where(*mine).values(taken))
             return _job({**row, **taken})
 
+    async def renew(self, job: Job, now: datetime, lease_s: float) -> bool:
+        """Hold the job for so many seconds from now; False when somebody else has it by now, or it is gone."""
+        until = {"leased_until": to_micros(now + timedelta(seconds=lease_s))}
+        async with self._database.write(_KEY) as connection:
+            return bool((await connection.execute(update(jobs).where(*_held(job)).values(until))).rowcount)
+
     async def done(self, job: Job) -> None:
         """The work is done; it is due again only where it was asked for meanwhile. A lost lease changes nothing."""
         async with self._database.write(_KEY) as connection:

@@ -157,3 +157,16 @@ async def test_a_refill_asks_for_every_interaction_once(database: Database) -> N
         ("bob", "i2"),
     ]
     assert await outbox.depth() == 6
+
+
+async def test_a_lease_is_renewed_by_who_holds_it_only(jobs: Jobs) -> None:
+    await jobs.enqueue("ann", "align", {}, at(0))
+    first = await jobs.lease(at(0), 60)
+    assert first is not None
+    assert await jobs.renew(first, at(50), 60)
+    assert await jobs.lease(at(100), 60) is None, "it was held until 110"
+    second = await jobs.lease(at(111), 60)
+    assert second is not None
+    assert not await jobs.renew(first, at(112), 60)
+    await jobs.done(second)
+    assert not await jobs.renew(second, at(113), 60)
