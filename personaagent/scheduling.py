@@ -46,7 +46,8 @@ class ServerScheduler:
     async def schedule(self, user_id: str, context: Context) -> None:
         """Create the run in the user's lane; one that still waits there is replaced.
 
-        The client inside the server signs in as nobody, so the lane's owner and the run's user are set here.
+        Inside a run, the server's own client acts as the run's user, and the auth handlers hold. Elsewhere in the
+        server it acts as nobody, so the lane's owner and the run's user are set here as well.
         """
         from langgraph_sdk import get_client
 

@@ -19,7 +19,9 @@ from personaagent.inputs import check_user_id
 from personaagent.settings import Settings
 
 ASSISTANTS_WRITE: Final = "assistants:write"  # may make and change the assistants that everybody runs
+WEBHOOKS: Final = "webhooks"  # may have the server call an address when a run ends
 DEV_USER: Final = "dev"
+STUDIO_USER: Final = "langgraph-studio-user"  # as whom Studio works where it signs in as nobody
 STUDIO_ORIGIN: Final = "https://smith.langchain.com"
 MAX_CREDENTIAL_CHARS: Final = 8_192
 
@@ -52,12 +54,16 @@ async def identify(headers: Mapping[str, str], settings: Settings, *, peer: str 
         if settings.auth == "dev":
             return _dev(given, settings, peer)
         if settings.auth == "api_key":
-            found = await keys.owner(credential(given, "x-api-key"), settings)
-            return Identity(check_user_id(found.user_id), found.scopes, found.user_id)
-        claims = await tokens.verify(credential(given), settings)
-        return Identity(check_user_id(claims.user_id), claims.scopes, claims.display_name)
+            key = await keys.owner(credential(given, "x-api-key"), settings)
+            found = Identity(check_user_id(key.user_id), key.scopes, key.user_id)
+        else:
+            claims = await tokens.verify(credential(given), settings)
+            found = Identity(check_user_id(claims.user_id), claims.scopes, claims.display_name)
     except InvalidUserId as error:
         raise NotSignedIn(f"whoever is signed in cannot be a user here: {error}") from error
+    if found.user_id == STUDIO_USER:
+        raise NotSignedIn(f"{STUDIO_USER} is LangGraph Studio's own name and nobody else's")
+    return found
 
 
 def credential(headers: Mapping[str, str], *other: str) -> str:

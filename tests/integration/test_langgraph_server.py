@@ -3,82 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from langgraph_sdk import get_client
 
+from server_house import client_of, langgraph_dev
 from stub_endpoint import endpoint
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.server
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     home = tmp_path_factory.mktemp("home")
-    log = (home / "server.log").open("w")
-    with endpoint() as (base_url, _):
-        process = subprocess.Popen(
-            [
-                Path(sys.executable).with_name("langgraph"),
-                "dev",
-                "--no-browser",
-                "--no-reload",
-                "--port",
-                str(port),
-                "--n-jobs-per-worker",
-                "10",
-            ],
-            cwd=ROOT,
-            env=os.environ
-            | {
-                "OPENAI_BASE_URL": base_url,
-                "OPENAI_API_KEY": "none",
-                "PERSONAAGENT_HOME": str(home),
-                "LANGSMITH_TRACING": "false",
-                "PERSONAAGENT_TOOL_CALLING": "off",
-                "PERSONAAGENT_ALIGN_DELAY_S": "0.5",
-                "PERSONAAGENT_ALIGN_AFTER": "2",
-            },
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        url = f"http://127.0.0.1:{port}"
-        try:
-            _await_ok(url, process, Path(log.name))
-            yield url
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def _await_ok(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(240):
-        if process.poll() is not None:
-            break
-        try:
-            if httpx.get(f"{url}/ok").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.25)
-    pytest.fail(log.read_text()[-4000:])
+    with (
+        endpoint() as (base_url, _),
+        langgraph_dev(home, base_url, PERSONAAGENT_ALIGN_DELAY_S="0.5", PERSONAAGENT_ALIGN_AFTER="2") as url,
+    ):
+        yield url
 
 
 async def test_three_graphs_load_with_schemas_that_studio_can_show(server: str) -> None:
-    client = get_client(url=server)
+    client = client_of(server, "ann")
     graphs = {a["graph_id"]: a["assistant_id"] for a in await client.assistants.search()}
     assert set(graphs) == {"agent", "feedback", "alignment"}
     for assistant in graphs.values():
@@ -93,7 +40,7 @@ async def test_three_graphs_load_with_schemas_that_studio_can_show(server: str) 
 
 
 async def test_a_turn_streams_and_its_feedback_labels_the_interaction(server: str) -> None:
-    client = get_client(url=server)
+    client = client_of(server, "ann")
     thread = (await client.threads.create())["thread_id"]
     message = {"messages": [{"role": "user", "content": "Which film tonight?"}]}
     tokens, final = "", {}
@@ -115,17 +62,11 @@ async def test_a_turn_streams_and_its_feedback_labels_the_interaction(server: st
     assert fed["interaction"]["ground_truth"] == "Solaris"
 
 
-async def test_a_run_without_a_user_fails_with_the_reason(server: str) -> None:
-    client = get_client(url=server)
-    with pytest.raises(Exception, match="InvalidUserId"):
-        await _wait(client, None, {"messages": [{"role": "user", "content": "hello"}]}, {"user_id": ""})
-
-
 async def test_another_users_interaction_cannot_be_labelled(server: str) -> None:
-    client = get_client(url=server)
-    turn = await _wait(client, None, {"messages": [{"role": "user", "content": "mine"}]}, {"user_id": "owner"})
+    owner, thief = client_of(server, "owner"), client_of(server, "thief")
+    turn = await _wait(owner, None, {"messages": [{"role": "user", "content": "mine"}]}, {"user_id": "owner"})
     with pytest.raises(Exception, match="UnknownInteraction"):
-        await client.runs.wait(
+        await thief.runs.wait(
             None,
             "feedback",
             input={"interaction_id": turn["interaction_id"], "ground_truth": "stolen"},
@@ -134,7 +75,7 @@ async def test_another_users_interaction_cannot_be_labelled(server: str) -> None
 
 
 async def test_replaying_a_finished_turn_writes_no_second_interaction(server: str) -> None:
-    client = get_client(url=server)
+    client = client_of(server, "replayer")
     thread = (await client.threads.create())["thread_id"]
     message = {"messages": [{"role": "user", "content": "once only"}]}
     turn = await _wait(client, thread, message, {"user_id": "replayer"})
@@ -147,7 +88,7 @@ async def test_replaying_a_finished_turn_writes_no_second_interaction(server: st
 
 
 async def test_enough_labels_bring_an_alignment_in_the_background(server: str) -> None:
-    client = get_client(url=server)
+    client = client_of(server, "steady")
     context = {"user_id": "steady", "choices": ["jazz", "rock"], "task": "music"}
     for n in range(4):
         turn = await _wait(client, None, {"messages": [{"role": "user", "content": f"song {n}"}]}, context)
