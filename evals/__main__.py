@@ -34,6 +34,11 @@ File = Annotated[Path | None, typer.Option("--file", help="the task's data; news
 Out = Annotated[Path, typer.Option("--out", help="folder of the run; the same command again goes on")]
 Users = Annotated[int | None, typer.Option("--users", min=1, help="only the users with the longest histories")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="test rows a user")]
+Model = Annotated[str | None, typer.Option("--model", help="model of every role, at the endpoint in use")]
+Cache = Annotated[Path | None, typer.Option("--cache", help="file of model answers to share between runs")]
+Prices = Annotated[
+    str | None, typer.Option("--prices", metavar="IN,OUT", help="money for a million input and output tokens")
+]
 Split = Annotated[str, typer.Option("--split", help="LaMP's split: user or time")]
 
 
@@ -44,7 +49,7 @@ def run_command(
     system: Annotated[
         list[str] | None, typer.Option("--system", help="name[:argument=value,...]; again for more")
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", help="model of every role, at the endpoint in use")] = None,
+    model: Model = None,
     out: Out = Path("runs/run"),
     users: Users = None,
     limit: Limit = None,
@@ -54,7 +59,10 @@ def run_command(
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="users at once")] = 2,
     seed: Annotated[int, typer.Option("--seed", help="of shuffled options and of intervals")] = 0,
     split: Split = "user",
-    cache: Annotated[Path | None, typer.Option("--cache", help="file of model answers to share between runs")] = None,
+    flip: Annotated[float, typer.Option("--flip", help="share of the history's truths that are made wrong")] = 0.0,
+    turn: Annotated[bool, typer.Option("--turn", help="the taste turns half way through the history")] = False,
+    cache: Cache = None,
+    prices: Prices = None,
     langsmith: Annotated[bool, typer.Option("--langsmith", help="send the result to LangSmith too")] = False,
 ) -> None:
     """Run systems over a task; what is done already is not paid again."""
@@ -75,12 +83,13 @@ def run_command(
         history=history,
         recall_k=recall_k,
         seed=seed,
+        flip=flip,
+        turn=turn,
         concurrency=concurrency,
         cache=cache,
     )
-    settings = Settings()
-    evaluate(wanted, settings.model_copy(update={"model": model}) if model else settings)
-    _report(out)
+    evaluate(wanted, _settings(model))
+    _report(out, prices)
     if langsmith:
         from evals.langsmith import upload
 
@@ -88,9 +97,36 @@ def run_command(
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="folder with one or more runs")]) -> None:
+def study(
+    name: Annotated[str, typer.Argument(help="which (`python -m evals list`)")],
+    task: TaskName = "news",
+    file: File = None,
+    model: Model = None,
+    out: Out = Path("runs/studies"),
+    users: Users = None,
+    limit: Limit = None,
+    seed: Annotated[int, typer.Option("--seed", help="of what is disturbed and of intervals")] = 0,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="users at once")] = 2,
+    cache: Cache = None,
+) -> None:
+    """Vary one thing, all else equal: scaling, cold start, noise, a taste that turns; the report draws the curve."""
+    from evals.evaluation import Wanted, evaluate
+    from evals.studies import wanted_by
+    from evals.tasks.registry import load_task
+
+    found = load_task(task, file, _cache(), seed=seed)
+    base = Wanted(
+        task=found, systems=(), out=out, users=users, limit=limit, seed=seed, concurrency=concurrency, cache=cache
+    )
+    for wanted in wanted_by(name, base):
+        evaluate(wanted, _settings(model))
+    _report(out)
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="folder with one or more runs")], prices: Prices = None) -> None:
     """Make report.html and report.md of every run below a folder."""
-    _report(folder)
+    _report(folder, prices)
 
 
 @app.command()
@@ -133,7 +169,8 @@ def fetch(
 
 @app.command("list")
 def list_command() -> None:
-    """The tasks and the systems there are."""
+    """The tasks, systems and studies there are."""
+    from evals.studies import STUDIES
     from evals.systems.registry import PRESETS, SUMMARY
     from evals.tasks.registry import SUMMARY as TASKS
 
@@ -144,17 +181,26 @@ def list_command() -> None:
         table.add_section()
     for name, spec in PRESETS.items():
         table.add_row(f"system {name}", f"short for {spec}")
+    table.add_section()
+    for name, varied in STUDIES.items():
+        table.add_row(f"study {name}", varied.about)
     Console().print(table)
 
 
-def _report(folder: Path) -> None:
+def _report(folder: Path, prices: str | None = None) -> None:
     from rich.markdown import Markdown
 
     from evals.report import write
+    from evals.report.collect import prices_of
 
-    html, markdown = write(folder)
+    html, markdown = write(folder, prices=prices_of(prices) if prices else None)
     Console().print(Markdown(markdown.read_text(encoding="utf-8")))
     print(f"report: {html}")
+
+
+def _settings(model: str | None) -> Settings:
+    settings = Settings()
+    return settings.model_copy(update={"model": model}) if model else settings
 
 
 def _cache() -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.cache import AnswerCache, CachedModels
+from evals.disturb import flipped, turned
 from evals.progress import Board
 from evals.records import Records
 from evals.runner import Plan, run
@@ -26,7 +27,10 @@ ROLES: tuple[Role, ...] = ("agent", "simulator", "critic", "editor", "summarizer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What to evaluate. ``users`` are those with the longest histories, ``limit`` is test rows a user."""
+    """What to evaluate. ``users`` are those with the longest histories, ``limit`` is test rows a user.
+
+    ``flip`` is the share of history truths that are made wrong, ``turn`` makes the taste turn half way.
+    """
 
     task: Task
     systems: Sequence[str]
@@ -36,6 +40,8 @@ class Wanted:
     history: int | None = None
     recall_k: int = 4
     seed: int = 0
+    flip: float = 0.0
+    turn: bool = False
     concurrency: int = 2
     cache: Path | None = None  # the file of model answers; None: in ``out``
 
@@ -49,6 +55,10 @@ def evaluate(
     """
     chosen = [parse(spec) for spec in wanted.systems]
     splits = split(wanted.task, users=wanted.users, limit=wanted.limit, history=wanted.history)
+    if wanted.turn:
+        splits = turned(wanted.task, splits, wanted.seed)
+    if wanted.flip:
+        splits = flipped(wanted.task, splits, wanted.flip, wanted.seed)
     if not splits:
         raise InputError(f"{wanted.task.name} has no test row: a user needs at least two labelled rows")
     inner = models or ModelsFromSettings(settings)
@@ -99,6 +109,7 @@ def describe(
 ) -> dict[str, Any]:
     """What makes a run this run: two runs with the same description can share a folder."""
     task = wanted.task
+    disturbed = {key: value for key, value in (("flip", wanted.flip), ("turn", wanted.turn)) if value}
     return {
         "task": task.name,
         "paper": task.paper,
@@ -117,4 +128,5 @@ def describe(
         "history": wanted.history,
         "recall_k": wanted.recall_k,
         "seed": wanted.seed,
+        **disturbed,
     }

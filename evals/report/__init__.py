@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from evals.records import find_runs
-from evals.report.collect import OURS, Sheet, sheets
+from evals.report.collect import OURS, Prices, Sheet, sheets
 from evals.report.geometry import jaccard, plane
 from evals.report.html import page
 from evals.report.markdown import text
@@ -19,9 +19,9 @@ from personaagent.ports import Embedder
 MAX_DRAWN = 12  # personas on one map
 
 
-def write(folder: Path, embedder: Embedder | None = None) -> tuple[Path, Path]:
+def write(folder: Path, embedder: Embedder | None = None, prices: Prices | None = None) -> tuple[Path, Path]:
     """Write both files into the folder and return their paths; raises InputError where there is no run."""
-    found = sheets(find_runs(folder))
+    found = sheets(find_runs(folder), prices)
     drawings = [_geometry(sheet, embedder) for sheet in found]
     html, markdown = folder / "report.html", folder / "report.md"
     try:

@@ -10,6 +10,7 @@ from typing import Any
 from evals.metrics import Pair, scores_of, unparsable
 from evals.records import Answered, Prepared, Records
 from evals.stats import Interval, interval, paired
+from personaagent.errors import InputError
 
 OURS = "persona_agent"
 FLOORS = ("majority", "last_label")
@@ -29,6 +30,7 @@ class Line:
     calls: float
     tokens: float
     seconds: float
+    money: float | None  # a query, by the given prices
     prepared: Mapping[str, float]
     tools: Mapping[str, int]
 
@@ -49,24 +51,49 @@ class Sheet:
         return next(iter(scores_of(self.about["metric"], self.about["choices"])))
 
 
-def sheets(runs: Sequence[Records]) -> list[Sheet]:
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Money for a million tokens, in whatever currency they were given in."""
+
+    input: float
+    output: float
+
+    def of(self, row: Answered) -> float:
+        """What a row's calls cost."""
+        return (row.input_tokens * self.input + row.output_tokens * self.output) / 1e6
+
+
+def prices_of(text: str) -> Prices:
+    """Prices written as ``0.15,0.60``; raises InputError for anything else."""
+    try:
+        given, made = (float(part) for part in text.split(","))
+        if not (0 <= given < float("inf") and 0 <= made < float("inf")):
+            raise ValueError(text)
+    except ValueError:
+        raise InputError(f"--prices is {text!r}: give two numbers, such as 0.15,0.60") from None
+    return Prices(given, made)
+
+
+def sheets(runs: Sequence[Records], prices: Prices | None = None) -> list[Sheet]:
     """The runs by task, data, model and budget, in the order in which they are found."""
     groups: dict[tuple[Any, ...], list[Records]] = {}
     for run in runs:
         about = run.about()
-        same = ("task", "data", "history", "recall_k", "limit", "users", "embedder")
-        groups.setdefault((*(about[key] for key in same), about["models"]["agent"]), []).append(run)
-    return [_sheet(group) for group in groups.values()]
+        same = ("task", "data", "history", "recall_k", "limit", "users", "embedder", "flip", "turn")
+        groups.setdefault((*(about.get(key) for key in same), about["models"]["agent"]), []).append(run)
+    return [_sheet(group, prices) for group in groups.values()]
 
 
-def _sheet(runs: Sequence[Records]) -> Sheet:
+def _sheet(runs: Sequence[Records], prices: Prices | None) -> Sheet:
     about = runs[0].about()
     answers = {run.about()["system"]: run.rows() for run in runs}
     users = {run.about()["system"]: run.users() for run in runs}
     for name, rows in _floors(answers).items():
         answers.setdefault(name, rows)
     by_user = {system: _by_user(rows) for system, rows in answers.items()}
-    lines = [_line(about, name, answers[name], users.get(name, {}), by_user) for name in sorted(answers, key=_order)]
+    lines = [
+        _line(about, name, answers[name], users.get(name, {}), by_user, prices) for name in sorted(answers, key=_order)
+    ]
     return Sheet(
         about=about,
         surroundings=runs[0].surroundings(),
@@ -82,6 +109,7 @@ def _line(
     rows: Mapping[str, Answered],
     users: Mapping[str, Prepared],
     by_user: Mapping[str, Mapping[str, Mapping[str, Pair]]],
+    prices: Prices | None,
 ) -> Line:
     scores, seed = scores_of(about["metric"], about["choices"]), int(about["seed"])
     pairs = {user: list(found.values()) for user, found in by_user[system].items()}
@@ -102,6 +130,7 @@ def _line(
         calls=sum(row.calls for row in listed) / count,
         tokens=sum(row.input_tokens + row.output_tokens for row in listed) / count,
         seconds=sum(row.seconds for row in listed) / count,
+        money=sum(map(prices.of, listed)) / count if prices else None,
         prepared=_prepared(list(users.values())),
         tools=Counter(tool for row in listed for tool in row.tools),
     )

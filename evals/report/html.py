@@ -8,9 +8,10 @@ from importlib.resources import files
 
 from evals.metrics import lower_is_better
 from evals.report.collect import OURS, Line, Sheet
+from evals.report.curves import Curve, across, within
 from evals.report.drill import drill_down
 from evals.report.paper import reported
-from evals.report.svg import bars
+from evals.report.svg import bars, curve
 from evals.report.words import about, finding, rows_of, signed, told
 
 INTRO = (
@@ -21,9 +22,10 @@ INTRO = (
 
 
 def page(sheets: Sequence[Sheet], drawings: Sequence[str]) -> str:
-    """The whole page; ``drawings`` stand under the sheet of the same place."""
+    """The whole page; ``drawings`` stand under the sheet of the same place, curves from sheet to sheet before all."""
     style = files("evals.report").joinpath("page.css").read_text(encoding="utf-8")
-    sections = "".join(_section(sheet, drawing) for sheet, drawing in zip(sheets, drawings, strict=True))
+    sections = _studies(sheets)
+    sections += "".join(_section(sheet, drawing) for sheet, drawing in zip(sheets, drawings, strict=True))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -41,16 +43,29 @@ def _section(sheet: Sheet, drawing: str) -> str:
         f"<p>{escape(finding(sheet))}</p>"
         f"<div class='wide'>{_table(sheet)}</div>"
         f"<h3>{escape(sheet.leading)} ({better})</h3>{bars(drawn, sheet.leading, OURS)}"
-        f"{drawing}{drill_down(sheet)}</section>"
+        f"{''.join(map(_curve, within(sheet)))}{drawing}{drill_down(sheet)}</section>"
     )
+
+
+def _studies(sheets: Sequence[Sheet]) -> str:
+    """One drawing a number that differs from sheet to sheet; empty where none does."""
+    drawn = "".join(f"<h3>{escape(task)}</h3>{_curve(found)}" for task, found in across(sheets))
+    return f"<section><h2>Studies</h2>{drawn}</section>" if drawn else ""
+
+
+def _curve(found: Curve) -> str:
+    title = f"{found.score} by {found.axis}"
+    return f"<figure>{curve(found.lines, title, found.axis, OURS)}<figcaption>{escape(title)}</figcaption></figure>"
 
 
 def _table(sheet: Sheet) -> str:
     scores = list(sheet.lines[0].scores) if sheet.lines else []
     heads = [
         "system", "rows", *scores, f"PersonaAgent ahead ({sheet.leading})", "unreadable", "calls / query",
-        "tokens / query", "s / query", "preparation / user", "tools called", "paper",
+        "tokens / query", "s / query", "money / query", "preparation / user", "tools called", "paper",
     ]  # fmt: skip
+    if not any(line.money is not None for line in sheet.lines):
+        heads.remove("money / query")
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
     body = "".join(_row(sheet, line, scores) for line in sheet.lines)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -64,8 +79,8 @@ def _row(sheet: Sheet, line: Line, scores: Sequence[str]) -> str:
     cost = f"{prepared['calls']:.1f} calls, {prepared['seconds']:.1f} s" if prepared else ""
     cells = [
         line.system, rows_of(line), *(told(line.scores[score]) for score in scores), signed(line.ahead),
-        f"{line.unreadable:.1%}", f"{line.calls:.2f}", f"{line.tokens:.0f}", f"{line.seconds:.2f}", cost, tools,
-        paper.strip(" /"),
+        f"{line.unreadable:.1%}", f"{line.calls:.2f}", f"{line.tokens:.0f}", f"{line.seconds:.2f}",
+        *([f"{line.money:.6f}"] if line.money is not None else []), cost, tools, paper.strip(" /"),
     ]  # fmt: skip
     kind = ' class="ours"' if line.system == OURS else ""
     return f"<tr{kind}>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"

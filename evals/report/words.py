@@ -28,6 +28,8 @@ def about(sheet: Sheet) -> str:
     model = f"model {said['models']['agent']}" + (" (embedded)" if said["embedded"] else "")
     limit = f", at most {said['limit']} test rows a user" if said["limit"] else ""
     start = f", history cut to {said['history']}" if said["history"] is not None else ""
+    start += f", {said['flip']:.0%} of its truths made wrong" if said.get("flip") else ""
+    start += ", taste turned half way" if said.get("turn") else ""
     changed = " with changes" if around["changed"] else ""
     return (
         f"{model}; embedder {said['embedder']}; {said['users']} users, {said['rows']} test rows{limit}{start}; "

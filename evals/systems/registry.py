@@ -48,7 +48,7 @@ def parse(spec: str) -> tuple[str, dict[str, Value]]:
     arguments: dict[str, Value] = {}
     for part in filter(None, (part.strip() for part in given.split(","))):
         key, sign, text = part.partition("=")
-        if not sign or key not in (known := _known(name)):
+        if not sign or key not in (known := defaults(name)):
             raise InputError(f"{name} takes no argument {part!r}; it takes: {', '.join(known) or 'none'}")
         arguments[key] = _value(known[key], key, text)
     return name, arguments
@@ -56,7 +56,7 @@ def parse(spec: str) -> tuple[str, dict[str, Value]]:
 
 def label(name: str, arguments: dict[str, Value]) -> str:
     """The specification in its one spelling, which names folders and columns; arguments that are the default go."""
-    told = {k: v for k, v in sorted(arguments.items()) if v != _known(name)[k]}
+    told = {k: v for k, v in sorted(arguments.items()) if v != defaults(name)[k]}
     text = ",".join(f"{k}={_text(v)}" for k, v in told.items())
     return f"{name}:{text}" if text else name
 
@@ -90,8 +90,8 @@ def _class(name: str) -> Callable[..., Any]:
     }[name]
 
 
-def _known(name: str) -> dict[str, Value]:
-    """Arguments and their defaults."""
+def defaults(name: str) -> dict[str, Value]:
+    """A system's arguments and their defaults."""
     if name == "persona_agent":
         from evals.systems.persona_agent import Parts
 
