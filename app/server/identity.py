@@ -20,6 +20,7 @@ from personaagent.settings import Settings
 
 ASSISTANTS_WRITE: Final = "assistants:write"  # may make and change the assistants that everybody runs
 WEBHOOKS: Final = "webhooks"  # may have the server call an address when a run ends
+SCOPES: Final = frozenset({ASSISTANTS_WRITE, WEBHOOKS})
 DEV_USER: Final = "dev"
 STUDIO_USER: Final = "langgraph-studio-user"  # as whom Studio works where it signs in as nobody
 STUDIO_ORIGIN: Final = "https://smith.langchain.com"
