@@ -42,17 +42,23 @@ class Simulator:
         *,
         before: datetime,
     ) -> list[Simulation]:
-        """One simulation an interaction, in order, each seeing only memory from before ``before``.
+        """One simulation an interaction, in order, each seeing only memory from before ``before`` and before itself.
 
         A turn that fails by a named error becomes a simulation with that error and the full loss.
         """
         persona = Persona(user_id=user_id, version=-1, sections=sections, origin="manual", created_at=datetime.now(UTC))
         pins = [pin.text for pin in await self._personas.pins(user_id)]
-        shared: RespondState = {"persona": persona, "pins": pins, "before": before}
-        if self._semantic is not None:
-            # the profile as of the cut is the same for all of them: read once, not once a simulation
-            shared["profile"] = await self._semantic.profile(user_id, before=before)
-        return list(await asyncio.gather(*(self._one(context, user_id, shared, i) for i in interactions)))
+        shared: dict[datetime, RespondState] = {}
+        for cut in {min(before, i.created_at) for i in interactions}:
+            shared[cut] = {"persona": persona, "pins": pins, "before": cut}
+            if self._semantic is not None:
+                # the profile as of a cut is the same for all of them: read once, not once a simulation
+                shared[cut]["profile"] = await self._semantic.profile(user_id, before=cut)
+        return list(
+            await asyncio.gather(
+                *(self._one(context, user_id, shared[min(before, i.created_at)], i) for i in interactions)
+            )
+        )
 
     async def _one(self, context: Context, user_id: str, shared: RespondState, past: Interaction) -> Simulation:
         expected = past.ground_truth or ""

@@ -13,6 +13,7 @@ from personaagent.memory.tool_record import tool_record
 from personaagent.models.meter import booked, metering
 from personaagent.persona.critique import critique as write_critique
 from personaagent.persona.shape import to_text
+from personaagent.persona.trigger import taught_until
 from personaagent.ports import EpisodicMemory, Models, Where
 from personaagent.state import AlignmentState
 
@@ -28,7 +29,8 @@ async def critique(
     """
     if state["losses"]:
         return {}
-    labelled = Where(labelled=True, before=state["judge"][0].created_at)
+    judge = state["judge"]
+    labelled = Where(labelled=True, before=taught_until(state["teach"], judge), exclude=frozenset(i.id for i in judge))
     record = "\n".join(tool_record(await episodic.newest(user_of(runtime), HISTORY, labelled)))
     persona = to_text(state["incumbent"].sections, evidence=False)
     with metering() as meter:

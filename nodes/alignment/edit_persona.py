@@ -12,6 +12,7 @@ from personaagent.context import Context
 from personaagent.inputs import user_of
 from personaagent.models.meter import booked, metering
 from personaagent.persona.proposers import ProposalContext, Proposer, Refusal
+from personaagent.persona.trigger import taught_until
 from personaagent.ports import EpisodicMemory, PersonaStore, Where
 from personaagent.state import AlignmentState
 from personaagent.types import Candidate, Sections, Verdict
@@ -37,7 +38,9 @@ async def edit_persona(
     with its reason. Without the gate all candidates are by gradient, as in the paper.
     """
     user_id, context = user_of(runtime), runtime.context
-    history = await episodic.newest(user_id, HISTORY, Where(labelled=True, before=state["judge"][0].created_at))
+    teach, judge = state["teach"], state["judge"]
+    known = Where(labelled=True, before=taught_until(teach, judge), exclude=frozenset(i.id for i in judge))
+    history = await episodic.newest(user_id, HISTORY, known)
     pins = [pin.text for pin in await personas.pins(user_id)]
 
     def told(variant: int) -> ProposalContext:
@@ -46,7 +49,7 @@ async def edit_persona(
             incumbent=state["incumbent"].sections,
             losses=tuple(state["losses"]),
             simulations=tuple(state["simulations"]),
-            teach=tuple(state["teach"]),
+            teach=tuple(teach),
             history=tuple(history),
             pins=tuple(pins),
             token_budget=token_budget,

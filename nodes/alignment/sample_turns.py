@@ -10,10 +10,12 @@ from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.inputs import user_of
-from personaagent.persona.trigger import split
+from personaagent.persona.trigger import split, with_witnesses
 from personaagent.ports import EpisodicMemory, Where
 from personaagent.state import AlignmentState
 from personaagent.types import Candidate, Persona, Sections
+
+HISTORY = 200  # labelled interactions among which explicit truth is looked for
 
 
 async def sample_turns(
@@ -33,8 +35,9 @@ async def sample_turns(
     """
     context, user_id = runtime.context, user_of(runtime)
     base = await seed(user_id)
-    newest = await episodic.newest(user_id, context.align_batch + context.align_judge, Where(labelled=True))
-    teach, judge = split(newest, context.align_batch, context.align_judge)
+    labelled = await episodic.newest(user_id, HISTORY, Where(labelled=True))
+    newest = labelled[-(context.align_batch + context.align_judge) :]
+    teach, judge = with_witnesses(*split(newest, context.align_batch, context.align_judge), labelled)
     outcome = "" if judge else f"no change: {len(newest)} labelled interactions, at least 2 are needed"
     if judge and await remaining(user_id) <= 0:
         teach, judge, outcome = [], [], "no change: today's alignment budget of this user is spent"

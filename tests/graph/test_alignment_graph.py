@@ -217,6 +217,42 @@ async def test_a_gain_on_implicit_truth_is_not_committed_where_explicit_truth_co
     assert "explicit" in out["outcome"]
 
 
+GUESSED: dict[str, Any] = {"truth_source": "implicit", "truth_confidence": 0.8}
+
+
+@pytest.mark.parametrize("explicit", [(0,), (0, 1), (14, 16)])
+async def test_implicit_truth_alone_does_not_commit_what_older_explicit_truth_contradicts(
+    build: Build, explicit: tuple[int, ...]
+) -> None:
+    services = build(persuadable())
+    rows = [past("ann", n, "jazz" if n in explicit else "rock", task="music", choices=CHOICES) for n in range(24)]
+    await services.episodic.append_many(
+        "ann", [row if n in explicit else replace(row, **GUESSED) for n, row in enumerate(rows)]
+    )
+    out = await align(services, align_epochs=1)
+    assert out["committed"] is None
+    assert "explicit" in out["outcome"]
+
+
+async def test_where_nothing_explicit_was_ever_said_implicit_truth_may_teach(build: Build) -> None:
+    services = build(persuadable())
+    rows = [past("ann", n, "rock", task="music", choices=CHOICES) for n in range(9)]
+    await services.episodic.append_many("ann", [replace(row, **GUESSED) for row in rows])
+    assert (await align(services, align_epochs=1))["committed"].proposer == "gradient"
+
+
+async def test_an_older_witness_is_simulated_without_a_view_of_itself_and_teaches_nobody(build: Build) -> None:
+    models = ScriptedModels("I do not know.")
+    services = build(models)
+    rows = [past("ann", n, f"CANARY-{n}-", query=f"the same question {n % 3}") for n in range(14)]
+    await services.episodic.append_many("ann", [rows[0], rows[1], *(replace(r, **GUESSED) for r in rows[2:])])
+    await align(services, align_batch=3, align_judge=3, align_epochs=1)
+    witness = [c.text for c in models.calls_of("simulator") if c.messages[-1].text.endswith("the same question 1")]
+    assert any("CANARY-" in text for text in witness)
+    assert any("CANARY-0-" in text and "CANARY-1-" not in text for text in witness)
+    assert not [call for call in models.calls if call.role in {"critic", "editor"} and "CANARY-1-" in call.text]
+
+
 async def test_a_model_reads_past_reactions_in_the_background_where_it_is_wanted(build: Build) -> None:
     def structured(role: Role, messages: list[BaseMessage], schema: dict[str, Any]) -> dict[str, Any]:
         if schema["title"] == "Reaction":
