@@ -95,10 +95,17 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(2_000_000, ge=0, description="longest body of a request to the server")
 
     # operation
-    metrics_token: SecretStr | None = Field(None, description="bearer token that /metrics asks for; unset: none")
     log_salt: SecretStr | None = Field(
-        None, description="salt of the user hashes in logs; unset: a new one each time a process starts"
+        None, description="salt of the user hashes in logs and traces; unset: a new one each time a process starts"
     )
+    trace_content: Literal["masked", "full", "none"] = Field(
+        "masked", description="what of texts traces may carry out of the process"
+    )
+    prices: dict[Literal["default", "agent", "simulator", "critic", "editor", "summarizer"], tuple[float, float]] = (
+        Field({}, description="money for a million input and output tokens by role or default, for traces, as JSON")
+    )
+    prompt_hub: str | None = Field(None, description="prefix of prompt names in LangSmith's hub; unset: files only")
+    prompt_hub_frame: bool = Field(False, description="whether the safety frame too may come from the hub")
 
     # tools
     deployment_tools: frozenset[str] | None = Field(

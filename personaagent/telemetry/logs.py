@@ -32,9 +32,7 @@ def set_up_logs(settings: Settings, *, level: int = logging.INFO, stream: TextIO
 
     Under LangGraph server, which formats logs itself, its records get what is bound and nothing else changes.
     """
-    if settings.log_salt is not None:
-        _salt[:] = [settings.log_salt.get_secret_value().encode()]
-        hashed_user.cache_clear()
+    use_salt(settings)
     if _SERVER_LOGGING in sys.modules:
         for handler in logging.getLogger().handlers:
             if not any(isinstance(known, _Binding) for known in handler.filters):
@@ -62,6 +60,13 @@ def set_up_logs(settings: Settings, *, level: int = logging.INFO, stream: TextIO
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))  # a line for every request, with its URL
 
 
+def use_salt(settings: Settings) -> None:
+    """Hash with the salt of the settings from now on, where they have one."""
+    if settings.log_salt is not None:
+        _salt[:] = [settings.log_salt.get_secret_value().encode()]
+        hashed_user.cache_clear()
+
+
 @contextmanager
 def bound(**values: str | int | None) -> Iterator[None]:
     """Bind these values to what is logged meanwhile in this context; None binds nothing."""
@@ -74,9 +79,14 @@ def bound(**values: str | int | None) -> Iterator[None]:
 
 @lru_cache(maxsize=4096)
 def hashed_user(user_id: str) -> str:
-    """The user as logs know them: the same within a process, and across processes that share ``log_salt``."""
+    """The user as logs and traces know them: the same within a process, and across processes that share ``log_salt``."""
+    return keyed_hash(user_id)
+
+
+def keyed_hash(text: str) -> str:
+    """The text's HMAC under the salt, 16 hexadecimal digits: equal for equal texts, and no more to be learned of it."""
     key = _salt[0] if _salt else _process_salt
-    return hmac.new(key, user_id.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:HASH_CHARS]
+    return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:HASH_CHARS]
 
 
 class _Binding(logging.Filter):
