@@ -44,21 +44,31 @@ class ServerScheduler:
         self._delay_s = delay_s
 
     async def schedule(self, user_id: str, context: Context) -> None:
-        """Create the run in the user's lane; one that still waits there is replaced.
+        """Create the run in the user's lane, unless one waits there already; behind one that runs.
+
+        A run that is under way is never replaced: labels that keep coming would keep it from ever ending.
 
         Inside a run, the server's own client acts as the run's user, and the auth handlers hold. Elsewhere in the
         server it acts as nobody, so the lane's owner and the run's user are set here as well.
         """
         from langgraph_sdk import get_client
+        from langgraph_sdk.errors import NotFoundError
 
-        await get_client().runs.create(
-            lane_of(user_id),
+        runs, lane = get_client().runs, lane_of(user_id)
+        try:
+            waiting = await runs.list(lane, status="pending", limit=1)
+        except NotFoundError:
+            waiting = []  # the user's first alignment makes the lane
+        if waiting:
+            return
+        await runs.create(
+            lane,
             ALIGNMENT,
             input={},
             context=background(user_id, context),
             metadata={OWNER: owner_of(user_id)},
             after_seconds=max(1, round(self._delay_s)),
-            multitask_strategy="rollback",
+            multitask_strategy="enqueue",
             if_not_exists="create",
         )
 

@@ -1,76 +1,85 @@
-"""What operators and their machines ask of a server: /healthz, /readyz and /metrics; and its orderly end.
+"""What operators and their machines ask of a server, and its orderly beginning and end.
 
-Nothing here names a user. The routes ask for no sign-in: keep them inside the deployment, or set a token for /metrics.
+``/healthz`` (liveness): 200 while the process answers; restart it when this fails, and for no other reason.
+``/readyz`` (readiness): 200 where turns can be answered (``ok``, or ``degraded``: without memory), 503 (``down``) where
+they cannot. ``/metrics``: this process's metrics for Prometheus; LangGraph server has a /metrics of its own, which
+holds them too and is served in place of this one. Nothing here names a user, and nobody has to sign in: keep these
+routes inside the deployment.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
-from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.server.readiness import Probe
+from graph.services import Services
 from personaagent.errors import PersonaAgentError
 from personaagent.scheduling import ServerScheduler
 from personaagent.telemetry import metrics
 from personaagent.telemetry.logs import set_up_logs
 
-if TYPE_CHECKING:
-    from graph.services import Services
-
+ServicesOf = Callable[[], Services]
 _log = logging.getLogger(__name__)
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-def _services() -> Services:
-    from graph.services import default_services
+def ops_routes(services_of: ServicesOf) -> list[Route]:
+    """The routes over these services, which are made at the first request that needs them."""
 
-    return default_services()
+    @cache
+    def probe() -> Probe:
+        return Probe(services_of())
 
+    async def healthz(_: Request) -> Response:
+        return JSONResponse({"status": "ok"}, headers=NO_STORE)
 
-@cache
-def _probe() -> Probe:
-    return Probe(_services())
+    async def readyz(_: Request) -> Response:
+        found = await probe().ready()
+        body = {"status": found.status, "parts": found.parts}
+        return JSONResponse(body, status_code=503 if found.status == "down" else 200, headers=NO_STORE)
 
+    async def show_metrics(_: Request) -> Response:
+        await services_of().backlog.observe()
+        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE, headers=NO_STORE)
 
-async def healthz(_: Request) -> Response:
-    """Liveness: the process answers. Restart it when this fails, and for no other reason."""
-    return JSONResponse({"status": "ok"}, headers=NO_STORE)
-
-
-async def readyz(_: Request) -> Response:
-    """Readiness: 200 where turns can be answered (``ok`` or ``degraded``), 503 where they cannot (``down``)."""
-    found = await _probe().ready()
-    body = {"status": found.status, "parts": found.parts}
-    return JSONResponse(body, status_code=503 if found.status == "down" else 200, headers=NO_STORE)
-
-
-async def show_metrics(request: Request) -> Response:
-    """The metrics of this process for Prometheus; 401 without the token where one is set."""
-    wanted = _services().settings.metrics_token
-    if wanted is not None:
-        given = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(given, f"Bearer {wanted.get_secret_value()}".encode()):
-            return PlainTextResponse("send Authorization: Bearer with PERSONAAGENT_METRICS_TOKEN\n", status_code=401)
-    await _services().backlog.observe()
-    return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE, headers=NO_STORE)
+    return [
+        Route("/healthz", healthz, include_in_schema=False),
+        Route("/readyz", readyz, include_in_schema=False),
+        Route("/metrics", show_metrics, include_in_schema=False),
+    ]
 
 
-routes = [
-    Route("/healthz", healthz, methods=["GET"], include_in_schema=False),
-    Route("/readyz", readyz, methods=["GET"], include_in_schema=False),
-    Route("/metrics", show_metrics, methods=["GET"], include_in_schema=False),
-]
+def ops_lifespan(services_of: ServicesOf) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """The life of a server: logs and gauges from the start; at the end what is open is flushed and closed.
+
+    On LangGraph server the alignments that an earlier process owed when it was killed are asked for again; elsewhere
+    they wait in the ledger's queue.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        services = services_of()
+        set_up_logs(services.settings)
+        tasks = [asyncio.create_task(_schedule_owed(services)), asyncio.create_task(services.backlog.watch())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await services.close()
+
+    return lifespan
 
 
 async def _schedule_owed(services: Services) -> None:
@@ -82,22 +91,3 @@ async def _schedule_owed(services: Services) -> None:
         _log.error("alignments that are due wait for the next label: %s", error)
     else:
         _log.info("alignments asked for again: %d", found)
-
-
-@asynccontextmanager
-async def lifespan(_: Starlette) -> AsyncIterator[None]:
-    """Logs from the start; at the end what is open is flushed and closed.
-
-    On LangGraph server the alignments that an earlier process owed when it was killed are asked for again; elsewhere
-    they wait in the ledger's queue.
-    """
-    services = _services()
-    set_up_logs(services.settings)
-    owed = asyncio.create_task(_schedule_owed(services))
-    try:
-        yield
-    finally:
-        owed.cancel()
-        with suppress(asyncio.CancelledError):
-            await owed
-        await services.close()

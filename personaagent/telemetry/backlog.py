@@ -1,7 +1,9 @@
-"""What waits in the ledger, as gauges: read when somebody looks, because several processes change it."""
+"""What waits in the ledger, as gauges: read every few seconds, because several processes change it."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
 from collections import deque
 from dataclasses import dataclass
@@ -12,6 +14,9 @@ from personaagent.ledger.jobs import Jobs
 from personaagent.ledger.outbox import Outbox
 from personaagent.memory.spool import Spool
 from personaagent.telemetry import metrics
+
+EVERY_S = 5.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +42,20 @@ class Backlog:
         self._spool = spool
         self._seen: deque[tuple[int, float]] = deque()  # (newest number at that look, its time)
 
+    async def watch(self, every_s: float = EVERY_S) -> None:
+        """Set the gauges every so many seconds, until cancelled."""
+        while True:
+            await self.observe()
+            await asyncio.sleep(every_s)
+
     async def observe(self) -> Waiting | None:
         """Set the gauges; None, and gauges that are not a number, while the ledger does not answer."""
         spooled = await self._spool.depth()
         metrics.spool_depth.set(spooled)
         try:
             jobs, span = await self._jobs.depth(), await self._outbox.span()
-        except PersonaAgentError:
+        except PersonaAgentError as error:
+            _log.warning("what waits is not known: %s", error)
             metrics.ledger_up.set(0)
             for gauge in (metrics.queue_jobs, metrics.outbox_depth, metrics.outbox_age):
                 gauge.set(math.nan)

@@ -11,16 +11,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, Final, Literal
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    generate_latest,
-)
-from prometheus_client import GCCollector as GcCollector
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
 
 from personaagent.types import ToolTrace, Usage
 
@@ -30,50 +21,39 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 MAX_TOOL_LABELS: Final = 200  # a users' file may name any number of servers; a time series each would be too many
 _STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 
-REGISTRY: Final = CollectorRegistry()
-for _standard in (ProcessCollector, PlatformCollector, GcCollector):
-    _standard(registry=REGISTRY)
-
+# prometheus_client's own registry, because LangGraph server serves that one under /metrics
 node_seconds = Histogram(
     "personaagent_node_seconds",
     "Seconds that a node of a graph took; graph is agent, simulation, feedback or alignment",
     ("graph", "node"),
     buckets=_STEP_BUCKETS,
-    registry=REGISTRY,
 )
 model_seconds = Histogram(
     "personaagent_model_seconds",
     "Seconds that a model call took, by role",
     ("role",),
     buckets=_STEP_BUCKETS,
-    registry=REGISTRY,
 )
-model_calls = Counter("personaagent_model_calls", "Model calls, by role", ("role", "outcome"), registry=REGISTRY)
-tokens = Counter("personaagent_tokens", "Tokens of model calls, by role", ("role", "direction"), registry=REGISTRY)
+model_calls = Counter("personaagent_model_calls", "Model calls, by role", ("role", "outcome"))
+tokens = Counter("personaagent_tokens", "Tokens of model calls, by role", ("role", "direction"))
 recall_hits = Histogram(
     "personaagent_recall_hits",
     "Memories that a live turn was shown",
     buckets=(0, 1, 2, 4, 8, 16),
-    registry=REGISTRY,
 )
-degraded = Counter(
-    "personaagent_degraded_turns", "Live turns that went on without a part", ("part",), registry=REGISTRY
-)
-alignments = Counter("personaagent_alignments", "Alignments, by what became of them", ("outcome",), registry=REGISTRY)
-tool_calls = Counter(
-    "personaagent_tool_calls", "Tool calls of live turns, by tool and outcome", ("tool", "outcome"), registry=REGISTRY
-)
-errors = Counter("personaagent_errors", "Failures, by their name in errors.py", ("error",), registry=REGISTRY)
-refused = Counter("personaagent_refused", "Requests over a limit, by limit", ("limit",), registry=REGISTRY)
-queue_jobs = Gauge("personaagent_queue_jobs", "Background jobs that wait or are at work", registry=REGISTRY)
-outbox_depth = Gauge("personaagent_outbox_depth", "Changes that the index has not seen yet", registry=REGISTRY)
+degraded = Counter("personaagent_degraded_turns", "Live turns that went on without a part", ("part",))
+alignments = Counter("personaagent_alignments", "Alignments, by what became of them", ("outcome",))
+tool_calls = Counter("personaagent_tool_calls", "Tool calls of live turns, by tool and outcome", ("tool", "outcome"))
+errors = Counter("personaagent_errors", "Failures, by their name in errors.py", ("error",))
+refused = Counter("personaagent_refused", "Requests over a limit, by limit", ("limit",))
+queue_jobs = Gauge("personaagent_queue_jobs", "Background jobs that wait or are at work")
+outbox_depth = Gauge("personaagent_outbox_depth", "Changes that the index has not seen yet")
 outbox_age = Gauge(
     "personaagent_outbox_oldest_seconds",
     "How long this process has seen the oldest of them wait",
-    registry=REGISTRY,
 )
-spool_depth = Gauge("personaagent_spool_depth", "Interactions that wait for the ledger", registry=REGISTRY)
-ledger_up = Gauge("personaagent_ledger_up", "1 while the ledger answers", registry=REGISTRY)
+spool_depth = Gauge("personaagent_spool_depth", "Interactions that wait for the ledger")
+ledger_up = Gauge("personaagent_ledger_up", "1 while the ledger answers")
 
 _run_tools: set[str] = set()
 

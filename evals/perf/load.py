@@ -1,0 +1,208 @@
+"""Many users at once on a real server process: turns, feedback and background alignments, with and without faults.
+
+``python -m evals.perf.load --users 50 --minutes 10 [--faults]``. The model endpoint takes 200 ms a call. With
+``--faults`` it also fails one call in ten, the vector index (a stand-in for a Qdrant server) is stopped twice and
+started again, and the server is killed twice and restarted. Afterwards a checker proves over the ledger that every
+acknowledged interaction and label is there exactly once and that nothing crossed users. Exits non-zero with what was
+found. All traffic stays on this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from langgraph_sdk import get_client
+
+from evals.perf.load_check import check
+from evals.perf.load_endpoint import running
+from evals.perf.load_qdrant import Qdrant
+from evals.perf.load_report import MB_A_MINUTE, growth, told
+from evals.perf.load_server import Server
+from evals.perf.load_user import DRINKS, Tally, User
+from personaagent.settings import Settings
+
+MODEL_S = 0.2
+FAIL_EVERY = 10
+OUTAGE_S = 8.0
+SETTLE_S = 120.0  # how long background work and the index may take after the last turn
+RETRIES = 12  # of a client, while the server is away
+RESTART_GROWTH_MIN_S = 240.0  # below it a process is still warming up, and its growth says nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is run."""
+
+    users: int
+    seconds: float
+    think_s: float
+    faults: bool
+    seed: int
+    strict_memory: bool
+
+
+async def run(plan: Plan, folder: Path) -> int:
+    """Run the plan in that folder; prints the report and returns the exit code."""
+    with running(MODEL_S, FAIL_EVERY if plan.faults else 0) as model_url:
+        qdrant = Qdrant()
+        await qdrant.start()
+        environment = _environment(model_url) | ({"QDRANT_URL": qdrant.url} if plan.faults else {})
+        server, tally = Server(folder, environment), Tally()
+        users = _users(plan)
+        async with _started(server):
+            seconds = await _load(plan, server, qdrant, users, tally)
+            waiting = await _settled(server)
+            async with httpx.AsyncClient() as client:
+                stats: dict[str, int] = (await client.get(f"{model_url}/stats")).json()
+            code = await server.stop()
+        settings = Settings(home=server.home, qdrant_url=qdrant.url if plan.faults else None)
+        found = await check(settings, users)
+        await qdrant.stop()
+    print(told(tally, server, stats, found, seconds))
+    print(f"left waiting: {waiting or 'nothing'}; processes {server.starts}; exit code at SIGTERM {code}")
+    given_up = sum(count for name, count in tally.counts.items() if name.endswith("given up"))
+    wrong = [
+        *(["leaks"] if tally.leaks or stats.get("crossed") else []),
+        *(["broken promises"] if found.broken else []),
+        *(["work left waiting"] if waiting else []),
+        *([f"exit code {code}"] if code not in (0, -signal.SIGTERM) else []),  # uvicorn passes the signal on at its end
+        *(["requests given up"] if given_up else []),
+        *(["errors"] if tally.failures and not plan.faults else []),
+        *(["memory grows"] if plan.strict_memory and growth(server.memory) > MB_A_MINUTE else []),
+    ]
+    print(f"verdict: {', '.join(wrong) or 'held'}")
+    return 1 if wrong else 0
+
+
+async def _load(plan: Plan, server: Server, qdrant: Qdrant, users: Sequence[User], tally: Tally) -> float:
+    """Let all users live for the time of the plan; returns the seconds until the last of them had ended."""
+    for user in users:
+        user.client = get_client(url=server.url, api_key=None, headers={"X-User-Id": user.user_id}, timeout=60)
+    began = time.perf_counter()
+    faults = asyncio.create_task(_faults(plan, server, qdrant)) if plan.faults else None
+    await asyncio.gather(*(user.live(began + plan.seconds, plan.think_s, tally) for user in users))
+    if faults is not None:
+        await faults
+    return time.perf_counter() - began
+
+
+async def _faults(plan: Plan, server: Server, qdrant: Qdrant) -> None:
+    """Two outages of the index and two kills of the server, spread over the run."""
+
+    async def outage() -> None:
+        await qdrant.stop()
+        await asyncio.sleep(OUTAGE_S)
+        await qdrant.start()
+
+    async def crash() -> None:
+        await server.kill()
+        await server.start()
+
+    began = time.perf_counter()
+    steps: list[tuple[float, str, Callable[[], Awaitable[None]]]] = [
+        (0.2, "the index is stopped and started again", outage),
+        (0.4, "the server is killed and started again", crash),
+        (0.6, "the index is stopped and started again", outage),
+        (0.75, "the server is killed and started again", crash),
+    ]
+    for share, what, step in steps:
+        await asyncio.sleep(max(0.0, began + share * plan.seconds - time.perf_counter()))
+        print(f"  {time.perf_counter() - began:.0f} s: {what}", flush=True)
+        await step()
+
+
+async def _settled(server: Server) -> dict[str, float]:
+    """Wait until no background work and nothing for the index waits; returns what still does at the end of patience."""
+    names = ("personaagent_queue_jobs", "personaagent_outbox_depth", "personaagent_spool_depth")
+    until = time.perf_counter() + SETTLE_S
+    waiting: dict[str, float] = {}
+    while time.perf_counter() < until:
+        seen = await server.observe()
+        waiting = {name: seen.get(name, -1.0) for name in names if seen.get(name, -1.0) != 0}
+        if not waiting:
+            return {}
+        await asyncio.sleep(1)
+    return waiting
+
+
+@asynccontextmanager
+async def _started(server: Server) -> AsyncIterator[None]:
+    await server.start()
+    watching = asyncio.create_task(server.watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        if server.process is not None and server.process.poll() is None:
+            server.process.kill()
+
+
+def _environment(model_url: str) -> dict[str, str]:
+    return {
+        "OPENAI_BASE_URL": model_url,
+        "OPENAI_API_KEY": "none",
+        "LANGSMITH_TRACING": "false",
+        "LOG_JSON": "true",
+        "LOG_LEVEL": "WARNING",
+    }
+
+
+def _users(plan: Plan) -> list[User]:
+    made = []
+    for number in range(plan.users):
+        rng: random.Random = random.Random(f"{plan.seed}-{number}")
+        client: Any = None  # made when the server has an address
+        made.append(
+            User(
+                user_id=f"user-{number}",
+                canary=f"canary-{rng.getrandbits(48):012x}",
+                favourite=DRINKS[number % len(DRINKS)],
+                client=client,
+                rng=rng,
+                tries=RETRIES if plan.faults else 0,
+            )
+        )
+    return made
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--users", type=int, default=50)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--think", type=float, default=5.0, help="seconds between two turns of a user, on average")
+    parser.add_argument("--faults", action="store_true")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="keep data and log in this new folder")
+    given = parser.parse_args()
+    plan = Plan(
+        users=given.users,
+        seconds=60 * given.minutes,
+        think_s=given.think,
+        faults=given.faults,
+        seed=given.seed,
+        strict_memory=not given.faults and 60 * given.minutes >= RESTART_GROWTH_MIN_S,
+    )
+    logging.basicConfig(level=logging.ERROR)
+    kind = "with faults" if plan.faults else "without faults"
+    print(f"load: {plan.users} users, {given.minutes:g} minutes, {kind}, seed {plan.seed}", flush=True)
+    if given.keep is not None:
+        given.keep.mkdir(parents=True)
+        sys.exit(asyncio.run(run(plan, given.keep.resolve())))
+    with tempfile.TemporaryDirectory() as folder:
+        code = asyncio.run(run(plan, Path(folder)))
+    sys.exit(code)

@@ -1,0 +1,66 @@
+"""After the load: everything that was acknowledged is there exactly once, and nothing is at anybody else's."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from evals.perf.load_endpoint import CANARY
+from evals.perf.load_user import User
+from graph.services import Services
+from personaagent.memory.portability import export_user
+from personaagent.settings import Settings
+
+
+@dataclass
+class Findings:
+    """What the ledger holds of the users, and every promise that is broken."""
+
+    interactions: int = 0
+    labels: int = 0
+    unacknowledged: int = 0  # kept, but the client never heard of it
+    versions: int = 0  # of personas
+    facts: int = 0
+    broken: list[str] = field(default_factory=list)
+
+
+async def check(settings: Settings, users: Sequence[User]) -> Findings:
+    """Read the ledger and the index of a stopped server, and hold them against what the users remember."""
+    services, found = Services(settings), Findings()
+    try:
+        drained = await services.indexer.flush()
+        if drained:
+            found.broken.append(f"{drained} changes were still to be indexed when the server had stopped")
+        for user in users:
+            await _check_user(services, user, found)
+    finally:
+        await services.close()
+    return found
+
+
+async def _check_user(services: Services, user: User, found: Findings) -> None:
+    rows = await services.interactions.newest(user.user_id, 10 * user.sent + 100)
+    kept = {row.id: row for row in rows}
+    for key, query in user.asked.items():
+        if key not in kept or kept[key].query != query:
+            found.broken.append(f"{user.user_id}: {key} was acknowledged and is not there as it was asked")
+    for key, truth in user.labelled.items():
+        if key in kept and kept[key].ground_truth != truth:
+            found.broken.append(f"{user.user_id}: {key} is labelled {kept[key].ground_truth!r} instead of {truth!r}")
+    twice = [query for query, times in Counter(row.query for row in rows).items() if times > 1]
+    found.broken += [f"{user.user_id}: {query!r} is there twice" for query in twice]
+    indexed = await services.index.count(user.user_id)
+    if indexed != len(rows):
+        found.broken.append(f"{user.user_id}: {indexed} interactions are indexed, {len(rows)} are in the ledger")
+    document = json.dumps(await export_user(services.database, user.user_id))
+    rejected = str(await services.candidates.newest(user.user_id, 1_000))
+    foreign = set(CANARY.findall(document + rejected)) - {user.canary}
+    if foreign:
+        found.broken.append(f"{user.user_id}: {sorted(foreign)} of others is kept here")
+    found.interactions += len(rows)
+    found.unacknowledged += len(kept.keys() - user.asked.keys())
+    found.labels += sum(1 for row in rows if row.ground_truth is not None)
+    found.versions += len(await services.personas.history(user.user_id))
+    found.facts += len(await services.facts.history(user.user_id))
