@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import delete, insert, select
 
 from personaagent.ledger.database import Database
-from personaagent.ledger.rows import sections_json, sections_of, to_micros
+from personaagent.ledger.rows import from_micros, sections_json, sections_of, to_micros
 from personaagent.ledger.tables import candidates
 from personaagent.types import Candidate, Verdict
 
@@ -40,15 +40,22 @@ class Candidates:
 
     async def newest(self, user_id: str, limit: int) -> list[Candidate]:
         """The newest, newest first."""
+        return [candidate for _, candidate in await self.dated(user_id, limit)]
+
+    async def dated(self, user_id: str, limit: int) -> list[tuple[datetime, Candidate]]:
+        """The newest, newest first, each with the time when it was turned down."""
         query = select(candidates).where(candidates.c.user_id == user_id).order_by(candidates.c.seq.desc()).limit(limit)
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).mappings().all()
         return [
-            Candidate(
-                proposer=row["proposer"],
-                sections=sections_of(row["sections"]),
-                reason=row["reason"],
-                verdict=Verdict(**row["verdict"]) if row["verdict"] else None,
+            (
+                from_micros(row["created_at"]),
+                Candidate(
+                    proposer=row["proposer"],
+                    sections=sections_of(row["sections"]),
+                    reason=row["reason"],
+                    verdict=Verdict(**row["verdict"]) if row["verdict"] else None,
+                ),
             )
             for row in rows
         ]

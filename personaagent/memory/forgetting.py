@@ -88,7 +88,7 @@ class Forgetter:
         return await self._finish(report)
 
     async def _some(self, user_id: str, selection: Selection) -> ForgetReport:
-        chosen = await self._chosen(user_id, selection)
+        chosen = await self.chosen(user_id, selection)
         found = {interaction.id for interaction in chosen}
         spooled = await self._drop_spooled(user_id, selection, found)
         # unknown ids as well: an earlier call may have been cut off between the interactions and the last sweep
@@ -114,7 +114,7 @@ class Forgetter:
         )
 
     async def _everything(self, user_id: str) -> ForgetReport:
-        chosen = await self._chosen(user_id, Selection(where=Where()))
+        chosen = await self.chosen(user_id, Selection(everything=True))
         spooled = await self._drop_spooled(user_id, Selection(everything=True), set())
         facts = await self._facts.history(user_id)
         pins = await self._personas.pins(user_id)
@@ -150,7 +150,10 @@ class Forgetter:
             remains.append(f"checkpoints of {len(report.threads)} threads on the LangGraph server: delete the threads")
         return replace(report, index_pending=pending, remains=tuple(remains))
 
-    async def _chosen(self, user_id: str, selection: Selection) -> list[Interaction]:
+    async def chosen(self, user_id: str, selection: Selection) -> list[Interaction]:
+        """The user's interactions that ``forget`` would take with that selection; nothing is changed."""
+        if selection.everything:
+            selection = Selection(where=Where())
         found = list((await self._interactions.get_many(user_id, list(selection.ids))).values())
         where = selection.where
         while where is not None:

@@ -1,0 +1,127 @@
+"""Sessions of the page: a signed cookie that says who is signed in, and the token that every form must carry.
+
+Nothing is kept on the server, so a session ends with its time or with signing out in that browser. Its time is short
+(``Settings.session_minutes``) and is not extended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import jwt
+from starlette.requests import Request
+from starlette.responses import Response
+
+from personaagent.errors import HomeNotWritable
+from personaagent.settings import Settings
+
+COOKIE: Final = "personaagent_session"
+PATH: Final = "/me"
+_ISSUER: Final = "personaagent/page"
+_SECRET_BYTES: Final = 48
+MAX_NAME_CHARS: Final = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One browser's visit; ``user_id`` is None before it is signed in. ``id`` is random and names nobody."""
+
+    id: str
+    user_id: str | None = None
+    display_name: str = ""
+
+
+class Sessions:
+    """Reads, writes and checks sessions; the secret is read at first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._secret: bytes | None = None
+
+    async def of(self, request: Request) -> Session:
+        """The request's session; a new one of nobody where the cookie is missing, forged or has run out."""
+        try:
+            claims = jwt.decode(
+                request.cookies.get(COOKIE, ""),
+                await self._key(),
+                algorithms=["HS256"],
+                issuer=_ISSUER,
+                audience=self._settings.auth,  # a session of development mode is worth nothing after it
+                options={"require": ["exp", "iat", "jti"]},
+            )
+        except jwt.InvalidTokenError:
+            return Session(id=secrets.token_urlsafe(24))
+        return Session(id=claims["jti"], user_id=claims.get("sub"), display_name=claims.get("name", ""))
+
+    async def begin(self, response: Response, request: Request, user_id: str | None, display_name: str = "") -> Session:
+        """Put a new session into the response; its id is new, so what was known of the one before is worth nothing."""
+        session = Session(id=secrets.token_urlsafe(24), user_id=user_id, display_name=display_name)
+        await self.keep(response, request, session)
+        return session
+
+    async def keep(self, response: Response, request: Request, session: Session) -> None:
+        """Write the session's cookie."""
+        now = datetime.now(UTC)
+        life = timedelta(minutes=self._settings.session_minutes)
+        claims = {"iss": _ISSUER, "aud": self._settings.auth, "jti": session.id, "iat": now, "exp": now + life}
+        claims["name"] = session.display_name[:MAX_NAME_CHARS]
+        if session.user_id is not None:
+            claims["sub"] = session.user_id
+        response.set_cookie(
+            COOKIE,
+            jwt.encode(claims, await self._key(), algorithm="HS256"),
+            max_age=int(life.total_seconds()),
+            path=request.scope.get("root_path", "") + PATH,
+            secure=request.url.scheme == "https",
+            httponly=True,
+            samesite="lax",
+        )
+
+    def end(self, response: Response, request: Request) -> None:
+        """Take the cookie out of the browser."""
+        response.delete_cookie(COOKIE, path=request.scope.get("root_path", "") + PATH, httponly=True, samesite="lax")
+
+    async def form_token(self, session: Session) -> str:
+        """What every form of this session carries; nobody can make it without the secret."""
+        return hmac.new(await self._key(), f"form:{session.id}".encode(), hashlib.sha256).hexdigest()
+
+    async def form_is_own(self, session: Session, token: str) -> bool:
+        """Whether a form came from a page of this session."""
+        return hmac.compare_digest((await self.form_token(session)).encode(), token.encode("utf-8", "replace"))
+
+    async def _key(self) -> bytes:
+        if self._secret is None:
+            given = self._settings.session_secret
+            if given is not None:
+                self._secret = given.get_secret_value().encode()
+            else:
+                self._secret = await asyncio.to_thread(kept_secret, self._settings.home / "session_secret")
+        return self._secret
+
+
+def kept_secret(path: Path) -> bytes:
+    """The secret kept in that file, made at first use and readable by its owner only; raises HomeNotWritable."""
+    try:
+        if path.exists():
+            return path.read_bytes()
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(secrets.token_urlsafe(_SECRET_BYTES).encode())
+        try:
+            os.link(partial, path)  # of two processes that start at once one wins, and both read the same
+        except FileExistsError:
+            pass
+        finally:
+            partial.unlink()
+        return path.read_bytes()
+    except OSError as error:
+        raise HomeNotWritable(f"{path} cannot be kept ({error.strerror}): set PERSONAAGENT_SESSION_SECRET") from error
