@@ -27,6 +27,7 @@ def build_agent(services: Services) -> StateGraph[AgentState, Context, AgentInpu
                 load_persona,
                 personas=services.personas,
                 seed=services.seed_persona,
+                wants=services.users.personalize,
                 max_query_chars=services.settings.max_query_chars,
             ),
         ),

@@ -14,6 +14,7 @@ from langgraph.types import interrupt
 from personaagent.context import Context
 from personaagent.inputs import user_of
 from personaagent.state import RespondState
+from personaagent.turn import personalized
 from personaagent.types import ToolTrace
 from tools.approval import Decision, approval_request, parse_decisions
 from tools.registry import ActionSpaces
@@ -38,7 +39,8 @@ async def act(
     simulation they are frozen instead, and memory tools see only what came before.
     """
     user_id, before = user_of(runtime), state.get("before")
-    space = await actions.of(user_id, state.get("persona"), runtime.context.tools)
+    personal = personalized(state, runtime.context)
+    space = await actions.of(user_id, state.get("persona"), runtime.context.tools, personal=personal)
     message = state["messages"][-1]
     calls = message.tool_calls if isinstance(message, AIMessage) else []
     asked = [] if before else [c for c in calls if await actions.needs_approval(space, user_id, c)]

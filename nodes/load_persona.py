@@ -22,10 +22,12 @@ async def load_persona(
     *,
     personas: PersonaStore,
     seed: Callable[[str], Awaitable[Persona]],
+    wants: Callable[[str], Awaitable[bool]],
     max_query_chars: int,
 ) -> dict[str, Any]:
     """Return the persona in force, seeded as version 0 where there is none, and an empty scratch for this turn.
 
+    Without persona where the run or the user (``wants``) has switched personalization off.
     Raises InvalidUserId, EmptyQuery, QueryTooLong. A store that is down degrades the turn instead of failing it.
     """
     user_id = user_of(runtime)
@@ -33,6 +35,7 @@ async def load_persona(
     fresh: dict[str, Any] = {
         "persona": None,
         "pins": [],
+        "personalized": runtime.context.personalize,
         "profile": UserProfile(user_id=user_id),
         "recalled": [],
         "before": None,
@@ -45,6 +48,8 @@ async def load_persona(
     if not runtime.context.personalize:
         return fresh
     try:
+        if not await wants(user_id):
+            return fresh | {"personalized": False}
         persona = await seed(user_id)
         pins = [pin.text for pin in await personas.pins(user_id)]
     except StoreError as error:

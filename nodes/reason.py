@@ -15,6 +15,7 @@ from personaagent.persona.loss import answer_from_text
 from personaagent.ports import Models, Role
 from personaagent.prompts import render
 from personaagent.state import RespondState
+from personaagent.turn import personalized
 from tools.calls import calls_in_text
 from tools.registry import ActionSpaces
 from tools.repair import NOTE, call_schema, is_broken_call, repaired, sound_calls
@@ -38,10 +39,15 @@ async def reason(
     role: Role = "simulator" if state.get("before") else "agent"
     steps = state.get("steps", 0) + 1
     last = steps >= max_steps
-    space = await actions.of(user_of(runtime), state.get("persona"), context.tools) if models.tool_calling else None
+    personal, user_id = personalized(state, context), user_of(runtime)
+    space = (
+        await actions.of(user_id, state.get("persona"), context.tools, personal=personal)
+        if models.tool_calling
+        else None
+    )
     tools = space.names if space else ()
     messages = build_messages(
-        state, instructions=context.instructions, choices=choices, tools=tools, personalize=context.personalize
+        state, instructions=context.instructions, choices=choices, tools=tools, personalize=personal
     )
     if choices and (last or not tools):
         return await _choose(models, role, messages, choices, state, steps)

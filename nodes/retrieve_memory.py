@@ -11,7 +11,7 @@ from personaagent.errors import StoreError
 from personaagent.inputs import user_of
 from personaagent.ports import EpisodicMemory, SemanticMemory, Where
 from personaagent.state import RespondState
-from personaagent.turn import query_of
+from personaagent.turn import personalized, query_of
 
 
 async def retrieve_memory(
@@ -23,7 +23,7 @@ async def retrieve_memory(
     Without memory the turn goes on and says so.
     """
     context = runtime.context
-    if not context.personalize:
+    if not personalized(state, context):
         return {}
     user_id = user_of(runtime)
     before = state.get("before")

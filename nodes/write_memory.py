@@ -14,7 +14,7 @@ from personaagent.grounding import mark_used
 from personaagent.inputs import user_of
 from personaagent.ports import EpisodicMemory
 from personaagent.state import AgentState
-from personaagent.turn import interaction_id, query_of, turn_start
+from personaagent.turn import interaction_id, personalized, query_of, turn_start
 from personaagent.types import Interaction
 
 
@@ -26,7 +26,7 @@ async def write_memory(
     thread_id = config.get("configurable", {}).get("thread_id")
     message = state["messages"][turn_start(state["messages"])]
     key = interaction_id(user_id, thread_id, str(message.id))
-    if not context.personalize:
+    if not personalized(state, context):
         return {"interaction_id": ""}
     interaction = Interaction(
         id=key,

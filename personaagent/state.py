@@ -33,6 +33,7 @@ class RespondState(TypedDict, total=False):
     messages: Annotated[list[AnyMessage], add_messages]
     persona: Persona | None
     pins: list[str]
+    personalized: bool  # whether both the run and the user want it
     profile: UserProfile
     recalled: list[Recall]
     before: datetime | None  # simulation: nothing at or after this moment is visible

@@ -7,7 +7,9 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from langchain_core.messages import AnyMessage, HumanMessage
 
+from personaagent.context import Context
 from personaagent.errors import EmptyQuery
+from personaagent.state import RespondState
 
 _NAMESPACE: UUID = uuid5(NAMESPACE_URL, "personaagent/interaction")
 
@@ -18,6 +20,11 @@ def turn_start(messages: Sequence[AnyMessage]) -> int:
         if isinstance(messages[index], HumanMessage):
             return index
     raise EmptyQuery("there is no user message in this turn: send one with role 'user'")
+
+
+def personalized(state: RespondState, context: Context) -> bool:
+    """Whether this turn may read and keep what is known of the user: the run and the user themselves decide."""
+    return state.get("personalized", context.personalize)
 
 
 def query_of(messages: Sequence[AnyMessage]) -> str:

@@ -22,6 +22,7 @@ from tools.space import ActionSpace, action_space
 from tools.spec import Grants, ToolCall, ToolFault, ToolSource, ToolSpec
 
 BRIEF_CHARS = 300
+MEMORY_SCOPES = ("memory:read", "memory:write")
 RETRY_PAUSE_S = 0.2
 _log = logging.getLogger(__name__)
 Result = tuple[str, ToolTrace]
@@ -62,14 +63,24 @@ class ActionSpaces:
             raise UnknownTool(f"there is no tool {name!r}; there are: {', '.join(sorted(specs))}")
         return specs[name]
 
-    async def of(self, user_id: str, persona: Persona | None = None, asked: Sequence[str] | None = None) -> ActionSpace:
-        """This user's action space in a run that asks for these tools (None: for all), ordered by the persona."""
+    async def of(
+        self,
+        user_id: str,
+        persona: Persona | None = None,
+        asked: Sequence[str] | None = None,
+        *,
+        personal: bool = True,
+    ) -> ActionSpace:
+        """This user's action space in a run that asks for these tools (None: for all), ordered by the persona.
+
+        Without ``personal`` no tool of it reads or writes what is known of the user.
+        """
         guidance = [clause.text for clause in persona.sections.get(Section.TOOLING, ())] if persona else []
         return action_space(
             await self.all(user_id),
             deployment=self._deployment,
             allowed=await self._grants.allowed(user_id),
-            denied=await self._grants.denied(user_id),
+            denied={*await self._grants.denied(user_id), *(() if personal else MEMORY_SCOPES)},
             asked=asked,
             guidance=guidance,
         )
