@@ -40,7 +40,8 @@ def route_judge(state: AlignmentState, runtime: Runtime[Context]) -> Literal["si
 def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, AlignmentInput, AlignmentOutput]:
     """The alignment graph over these services (paper, test-time user-preference alignment)."""
     settings = services.settings
-    respond = build_respond(services).compile(name="respond")
+    # without False it would keep the checkpoints of every simulated turn in the thread of the alignment
+    respond = build_respond(services).compile(name="respond", checkpointer=False)
 
     async def answer(state: RespondState, context: Context) -> dict[str, Any]:
         result: dict[str, Any] = await respond.ainvoke(state, context=context)

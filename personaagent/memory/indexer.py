@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from personaagent.errors import InvalidVector, PersonaAgentError
@@ -25,6 +26,15 @@ BACKOFF_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 Progress = Callable[[int, int], None]  # (done, in all), called after every batch
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Lane:
+    """The flushes of one event loop: one at a time, and how far the last one reached."""
+
+    flushing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    asked: int = 0  # how often somebody wanted a flush
+    covered: int = 0  # the last of them whose work a flush has carried out
 
 
 class Indexer:
@@ -44,7 +54,7 @@ class Indexer:
         self._index = index
         self._embedder = embedder
         self._backoff_s = tuple(backoff_s)
-        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+        self._lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lane] = WeakKeyDictionary()
         self._retries: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
 
     async def flush(
@@ -54,7 +64,7 @@ class Indexer:
 
         Raises whatever keeps the index or the embedder from working; what was not done yet waits on.
         """
-        async with self._lock():
+        async with self._lane().flushing:
             return await self._drain(user_id, limit, progress)
 
     async def rebuild(self, empty: Callable[[], Awaitable[None]], progress: Progress | None = None) -> int:
@@ -63,7 +73,7 @@ class Indexer:
         All interactions are put into the outbox before, so that a crash leaves the work waiting, and once more after,
         in case another process carried some of it out on the index that was then emptied.
         """
-        async with self._lock():
+        async with self._lane().flushing:
             await self._outbox.refill()
             await empty()
             await self._outbox.refill()
@@ -72,12 +82,25 @@ class Indexer:
     async def try_flush(self, user_id: str) -> bool:
         """Flush this user's work; a named failure leaves it in the outbox for the retry in the background.
 
-        While a retry is under way the index is known to be down, and nobody waits for it. Returns whether it worked.
+        Those who come while a flush is under way share the next one. While a retry is under way the index is known to
+        be down, and nobody waits for it. Returns whether it worked.
         """
         if self.retrying:
             return False
+        lane = self._lane()
+        lane.asked += 1
+        mine = lane.asked
         try:
-            await self.flush(user_id)
+            async with lane.flushing:
+                if lane.covered >= mine:
+                    return True
+                if self.retrying:
+                    return False  # the flush that this one waited for has failed
+                covers = lane.asked  # whoever asked by now had written before
+                if await self._drain(None, BATCH, None) < BATCH:
+                    lane.covered = covers
+                else:
+                    await self._drain(user_id, None, None)  # an import is under way: its rest waits for its own flush
         except PersonaAgentError as error:
             logger.warning("memory is kept but not indexed yet: %s", error)
             self._retry_later()
@@ -135,8 +158,8 @@ class Indexer:
                 logger.info("the index has caught up: %d changes", done)
                 return
 
-    def _lock(self) -> asyncio.Lock:
-        return self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+    def _lane(self) -> _Lane:
+        return self._lanes.setdefault(asyncio.get_running_loop(), _Lane())
 
     async def _carry_out(self, work: Sequence[Work]) -> None:
         for user_id in dict.fromkeys(piece.user_id for piece in work if piece.op == "delete_user"):
