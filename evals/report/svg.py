@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,25 +34,24 @@ def bars(figures: Sequence[tuple[str, Interval]], title: str, ours: str) -> str:
 
 
 def curve(lines: Mapping[str, Sequence[tuple[float, Interval]]], title: str, axis: str, ours: str) -> str:
-    """Lines over a few numbers, which stand at equal distances, with the intervals as whiskers."""
+    """Lines over a few numbers, which stand at equal distances, with the intervals as whiskers; names below."""
     numbers = sorted({number for points in lines.values() for number, _ in points})
     top = max((figure.high for points in lines.values() for _, figure in points), default=0.0) or 1.0
-    left, right, height = 40, 440, 220
+    left, right, floor = 40, 430, 180
     step = (right - left - 40) / max(1, len(numbers) - 1)
     place = {number: left + 20 + step * index for index, number in enumerate(numbers)}
 
     def y(value: float) -> float:
-        return height - 30 - (height - 50) * value / top
+        return floor - (floor - 20) * value / top
 
     parts = [f'<path class="axis" d="M{left} {y(0):.1f}H{right}M{left} {y(0):.1f}V{y(top):.1f}"/>']
-    parts += [f'<text x="{x:.1f}" y="{height - 14}" text-anchor="middle">{n:g}</text>' for n, x in place.items()]
+    parts += [f'<text x="{x:.1f}" y="{floor + 16}" text-anchor="middle">{n:g}</text>' for n, x in place.items()]
     parts += [f'<text x="{left - 4}" y="{y(v) + 4:.1f}" text-anchor="end">{v:.2f}</text>' for v in (0.0, top)]
-    parts.append(f'<text x="{(left + right) / 2}" y="{height - 1}" text-anchor="middle">{escape(axis)}</text>')
-    ends = _apart([y(points[-1][1].value) for points in lines.values()])
-    for index, ((name, points), end) in enumerate(zip(lines.items(), ends, strict=True)):
+    parts.append(f'<text x="{(left + right) / 2}" y="{floor + 34}" text-anchor="middle">{escape(axis)}</text>')
+    for index, (name, points) in enumerate(lines.items()):
         kind = "line ours" if name.partition(":")[0] == ours else "line"
         dash = f' stroke-dasharray="{2 + 3 * index} 3"' if index else ""
-        shift = 3.0 * (index - (len(lines) - 1) / 2)  # so that whiskers do not hide each other
+        shift = 4.0 * (index - (len(lines) - 1) / 2)  # so that whiskers do not hide each other
         spots = [(place[number] + shift, figure) for number, figure in points]
         road = " ".join(f"{x:.1f},{y(figure.value):.1f}" for x, figure in spots)
         parts.append(f'<polyline class="{kind}" points="{road}"{dash}/>')
@@ -62,17 +60,10 @@ def curve(lines: Mapping[str, Sequence[tuple[float, Interval]]], title: str, axi
             f'<circle class="dot" cx="{x:.1f}" cy="{y(figure.value):.1f}" r="3"/>'
             for x, figure in spots
         ]
-        parts.append(f'<text x="{right + 4}" y="{end + 4:.1f}">{escape(short(name, 34))}</text>')
-    return _svg(WIDTH, height, title, "".join(parts))
-
-
-def _apart(places: Sequence[float]) -> list[float]:
-    """The heights, moved down where a name would stand on another."""
-    order = sorted(range(len(places)), key=lambda index: places[index])
-    moved = list(places)
-    for before, index in pairwise(order):
-        moved[index] = max(moved[index], moved[before] + 14)
-    return moved
+        row = floor + 54 + 17 * index
+        parts.append(f'<path class="{kind}" d="M{left} {row - 4}h36"{dash}/>')
+        parts.append(f'<text x="{left + 44}" y="{row}">{escape(short(name, 50))}</text>')
+    return _svg(right + 10, floor + 46 + 17 * len(lines), title, "".join(parts))
 
 
 def heat(names: Sequence[str], values: Sequence[Sequence[float]], title: str) -> str:
@@ -113,7 +104,9 @@ def short(name: str, most: int = 30) -> str:
 
 
 def _svg(width: int, height: int, title: str, inside: str) -> str:
+    # on a phone a drawing scrolls rather than shrinking until nobody can read it
+    style = f"max-width:{width}px;min-width:{0.8 * width:.0f}px"
     return (
-        f'<svg viewBox="0 0 {width} {height}" style="max-width:{width}px" role="img" '
-        f'aria-label="{escape(title, quote=True)}"><title>{escape(title)}</title>{inside}</svg>'
+        f'<div class="wide"><svg viewBox="0 0 {width} {height}" style="{style}" role="img" '
+        f'aria-label="{escape(title, quote=True)}"><title>{escape(title)}</title>{inside}</svg></div>'
     )
