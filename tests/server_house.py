@@ -20,17 +20,21 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
-def langgraph_dev(home: Path, base_url: str, **settings: str) -> Iterator[str]:
-    """Yield the URL of a server over this data folder and model endpoint; ``home/server.log`` is what it says."""
+def langgraph_dev(home: Path, base_url: str, *, jobs: int = 10, **settings: str) -> Iterator[str]:
+    """Yield the URL of a server over this data folder and model endpoint that works on ``jobs`` runs at once.
+
+    ``home/server.log`` is what it says.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = home / "server.log"
-    command = [str(Path(sys.executable).with_name("langgraph")), "dev", "--no-browser", "--no-reload"]
+    langgraph = str(Path(sys.executable).with_name("langgraph"))
+    command = [langgraph, "dev", "--config", str(ROOT / "langgraph.json"), "--no-browser", "--no-reload"]
     with log.open("w") as out:
         process = subprocess.Popen(
-            [*command, "--port", str(port), "--n-jobs-per-worker", "10"],
-            cwd=ROOT,
+            [*command, "--port", str(port), "--n-jobs-per-worker", str(jobs)],
+            cwd=home,  # the server keeps threads in .langgraph_api of its folder, where two would mix theirs
             env=os.environ
             | {
                 "OPENAI_BASE_URL": base_url,
