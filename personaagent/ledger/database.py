@@ -6,24 +6,26 @@ SQLite by default (WAL, one writer at a time, several processes at once); Postgr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
-from sqlalchemy import event, func, select
+from sqlalchemy import Connection, event, func, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from personaagent.errors import SetupError
 from personaagent.ledger.faults import named_faults, not_writable
 from personaagent.ledger.migrate import migrate
+from personaagent.ledger.threaded import WRITE, ThreadedSqlite, begin_statement, set_up
 from personaagent.settings import Settings
 
 BUSY_SECONDS = 30
-_WRITE = "personaagent_write"
+
+T = TypeVar("T")
 
 
 def database_from(settings: Settings) -> Database:
@@ -51,14 +53,16 @@ class _Open:
 class Database:
     """Connections to one ledger (``url``); every event loop that uses it gets connections of its own.
 
-    ``url`` is a SQLite file or a Postgres (``postgres://`` and ``postgresql://`` alike). ``read`` and ``write`` raise
-    LedgerUnavailable, and HomeNotWritable where the data folder is the cause.
+    ``url`` is a SQLite file or a Postgres (``postgres://`` and ``postgresql://`` alike). Every method raises
+    LedgerUnavailable, and HomeNotWritable where the data folder is the cause. What a turn waits for goes through
+    ``run_read`` and ``run_write``: a transaction in one trip, where ``read`` and ``write`` make several a statement.
     """
 
     def __init__(self, url: str) -> None:
         self.url = _with_driver(make_url(url))
         self._open: dict[asyncio.AbstractEventLoop, _Open] = {}
         self._migrated = False
+        self._threaded = ThreadedSqlite(self.url) if self.dialect == "sqlite" else None
 
     @property
     def dialect(self) -> str:
@@ -89,13 +93,32 @@ class Database:
             engine = await self._engine()
             if self.dialect == "sqlite":
                 # SQLite's own waiting is by polling: waiting here is fair and wakes at once
-                async with self._here().writing, engine.execution_options(**{_WRITE: True}).begin() as connection:
+                async with self._here().writing, engine.execution_options(**{WRITE: True}).begin() as connection:
                     yield connection
                 return
             async with engine.begin() as connection:
                 if key is not None:
                     await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
                 yield connection
+
+    async def run_read(self, work: Callable[[Connection], T]) -> T:
+        """What ``work`` returns, whose reads see one state of the ledger; it runs in a thread or greenlet: no await."""
+        with named_faults(self.url):
+            engine = await self._engine()
+            if self._threaded is not None:
+                return await self._threaded.run(work, write=False, busy_s=BUSY_SECONDS)
+            async with engine.connect() as connection:
+                return await connection.run_sync(work)
+
+    async def run_write(self, work: Callable[[Connection], T], key: str | None = None) -> T:
+        """What ``work`` returns, in a transaction like that of ``write``."""
+        if self._threaded is None:
+            async with self.write(key) as connection:
+                return await connection.run_sync(work)
+        with named_faults(self.url):
+            await self._engine()
+            async with self._here().writing:
+                return await self._threaded.run(work, write=True, busy_s=BUSY_SECONDS)
 
     async def scrub(self) -> None:
         """Make forgotten bytes leave SQLite's files too: fold the write-ahead log into the database and empty it."""
@@ -110,6 +133,8 @@ class Database:
         here = self._open.pop(asyncio.get_running_loop(), None)
         if here is not None and here.engine is not None:
             await here.engine.dispose()
+        if self._threaded is not None:
+            await self._threaded.close()
 
     def _here(self) -> _Open:
         return self._open.setdefault(asyncio.get_running_loop(), _Open())
@@ -145,7 +170,7 @@ class Database:
         if self.dialect != "sqlite":
             return create_async_engine(self.url, pool_pre_ping=True, pool_size=10)
         engine = create_async_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, pool_size=18, max_overflow=0)
-        event.listen(engine.sync_engine, "connect", _set_up)
+        event.listen(engine.sync_engine, "connect", set_up)
         event.listen(engine.sync_engine, "connect", lambda made, _: here.sqlite.add(made.driver_connection))
         event.listen(engine.sync_engine, "begin", _begin)
         return engine
@@ -161,18 +186,8 @@ def _with_driver(url: URL) -> URL:
     return url.set(drivername="postgresql+asyncpg", query=query)
 
 
-def _set_up(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver's own transactions begin too late to be a lock
-    cursor = connection.cursor()
-    # secure_delete: what is forgotten is overwritten; FULL: what is acknowledged survives a power cut
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
 def _begin(connection: Any) -> None:
-    options = connection.get_execution_options()
-    if options.get("isolation_level") != "AUTOCOMMIT":
+    statement = begin_statement(connection)
+    if statement is not None:
         # straight to the driver: through a cursor of SQLAlchemy it would be three more trips to its thread
-        begin = "BEGIN IMMEDIATE" if options.get(_WRITE) else "BEGIN"
-        connection.connection.dbapi_connection.run_async(lambda driver: driver.execute_fetchall(begin))
+        connection.connection.dbapi_connection.run_async(lambda driver: driver.execute_fetchall(statement))
