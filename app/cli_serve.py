@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from contextlib import suppress
+from socket import socket
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -60,8 +61,8 @@ async def _serve(services: Services, host: str, port: int, proposed: str) -> Non
     from app.worker import Worker
 
     class Server(uvicorn.Server):
-        async def startup(self, sockets: list[object] | None = None) -> None:
-            await super().startup(sockets)  # type: ignore[arg-type]
+        async def startup(self, sockets: list[socket] | None = None) -> None:
+            await super().startup(sockets)
             for one in self.servers:
                 for listening in one.sockets:
                     at, bound = listening.getsockname()[:2]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from app.server.api.routes import api_routes
 from app.server.limits import BodyLimit
 from app.server.ops import ops_lifespan, ops_routes
 from app.server.page.house import Door
@@ -32,7 +33,7 @@ def build_app(services_of: Callable[[], Services], settings: Settings, *, propos
         proposed=proposed,
     )
     return Starlette(
-        routes=[*page_routes(door), *ops_routes(services_of)],
+        routes=[*page_routes(door), *api_routes(door), *ops_routes(services_of)],
         middleware=[Middleware(BodyLimit, max_bytes=settings.max_request_bytes)],
         lifespan=ops_lifespan(services_of),
     )

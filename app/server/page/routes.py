@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.server.page import comparing, facts, forgetting, history, memories, persona, signing, yours
-from app.server.page.house import HEADERS, Door, View, Visit, refuse, viewed
+from app.server.page.house import HEADERS, Door, Endpoint, View, Visit, refuse, viewed
 from app.server.page.refusals import Refusal
 
 _VIEWS: Final[tuple[tuple[str, str, View], ...]] = (
@@ -56,7 +56,7 @@ def page_routes(door: Door) -> list[Route]:
     ]
 
 
-def static(name: str, kind: str) -> object:
+def static(name: str, kind: str) -> Endpoint:
     """A file of ours, the same for everybody."""
     body = files("app.server.page").joinpath("static", name).read_bytes()
 
