@@ -163,5 +163,5 @@ def _config() -> dict[str, Any]:
     """The project's langgraph.json, for a working directory of its own: LangGraph keeps its state beside it."""
     config: dict[str, Any] = json.loads((ROOT / "langgraph.json").read_text())
     http = {"app": "load_app:app"} | config.get("http", {})
-    checkpoints = {"path": "evals.perf.load_checkpoints:checkpointer"}
+    checkpoints = {"path": f"{ROOT / 'evals/perf/load_checkpoints.py'}:checkpointer"}
     return config | {"dependencies": [str(ROOT)], "env": {}, "http": http, "checkpointer": checkpoints}
