@@ -6,8 +6,12 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
+from langgraph_sdk import get_client
 
+from app.server.identity import STUDIO_USER
+from personaagent.ownership import owner_of
 from server_house import client_of, langgraph_dev
 from stub_endpoint import endpoint
 
@@ -72,6 +76,26 @@ async def test_another_users_interaction_cannot_be_labelled(server: str) -> None
             input={"interaction_id": turn["interaction_id"], "ground_truth": "stolen"},
             context={"user_id": "thief"},
         )
+
+
+async def test_studio_acts_as_a_user_of_its_own_and_never_as_another(server: str) -> None:
+    studio = get_client(url=server, api_key=None, headers={"X-Auth-Scheme": "langsmith", "X-User-Id": "ann"})
+    thread = await studio.threads.create()
+    assert thread["metadata"]["owner"] == owner_of(STUDIO_USER)
+    turn = await _wait(studio, thread["thread_id"], {"messages": [{"role": "user", "content": "mine"}]}, {})
+    assert turn["answer"]
+    with pytest.raises(Exception, match="403"):
+        await _wait(studio, None, {"messages": [{"role": "user", "content": "mine"}]}, {"user_id": "ann"})
+    with pytest.raises(Exception, match="not found"):
+        await client_of(server, "ann").threads.get(thread["thread_id"])
+
+
+async def test_a_web_page_of_another_site_reaches_nothing_in_development(server: str) -> None:
+    async with httpx.AsyncClient(base_url=server) as client:
+        for headers in ({"Origin": "https://evil.example"}, {"Host": "evil.example"}, {"X-Forwarded-For": "10.0.0.7"}):
+            answer = await client.post("/threads/search", json={}, headers=headers)
+            assert answer.status_code == 401
+            assert "access-control-allow-origin" not in answer.headers
 
 
 async def test_replaying_a_finished_turn_writes_no_second_interaction(server: str) -> None:

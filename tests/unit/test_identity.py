@@ -9,17 +9,22 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+from langgraph_sdk import Auth
 from pydantic import ValidationError
 
 from app.cli import main
-from app.server import keys, tokens
+from app.server import auth, keys, tokens
 from app.server.identity import ASSISTANTS_WRITE, STUDIO_USER, Identity, identify, studio_allowed
 from personaagent.errors import IdentityUnavailable, NotSignedIn, SetupError
+from personaagent.ownership import is_lane, lane_of, owner_of
 from personaagent.settings import Settings
 
 ISSUER, AUDIENCE = "https://id.example.com/", "personaagent"
@@ -76,6 +81,32 @@ async def test_a_name_that_cannot_be_a_user_id_signs_nobody_in(name: str) -> Non
         await identify({"X-User-Id": name}, Settings(), peer=HERE)
 
 
+async def test_what_keeps_everybody_out_is_told_to_the_operator_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(auth, "SETTINGS", Settings(auth="jwt"))
+    with pytest.raises(Auth.exceptions.HTTPException) as refused:
+        await auth.authenticate({"headers": [(b"authorization", b"Bearer x.y.z")]})
+    assert refused.value.status_code == 403
+    assert "JWT" not in str(refused.value.detail)
+    assert "PERSONAAGENT_JWT_ISSUER" in caplog.text
+
+
+async def test_a_users_name_may_have_any_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "SETTINGS", Settings())
+    scope = {"headers": [(b"x-user-id", "Zoë/李".encode())], "client": (HERE, 1)}
+    assert (await auth.authenticate(scope))["identity"] == "Zoë/李"
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_marks_and_lanes_of_two_users_are_never_the_same(one: str, other: str) -> None:
+    one, other = (name.encode("utf-8", "replace").decode() for name in (one, other))
+    assert (owner_of(one) == owner_of(other)) is (one == other)
+    assert (lane_of(one) == lane_of(other)) is (one == other)
+    assert is_lane(lane_of(one))
+    assert not is_lane(uuid4())
+
+
 # --- API keys
 
 
@@ -116,10 +147,10 @@ async def test_a_revoked_key_opens_nothing_from_the_next_request_on(by_key: Sett
 async def test_unknown_altered_and_missing_keys_are_refused_without_being_repeated(by_key: Settings) -> None:
     key, kept = keys.add(keys.path_of(by_key), "ann")
     wrong = [key[:-1] + ("a" if key[-1] != "a" else "b"), f"pa_{kept.id}_", f"pa_{kept.id}", kept.sha256, "pa__", "ä"]
-    for given in wrong:
+    for sent in wrong:
         with pytest.raises(NotSignedIn) as refused:
-            await identify({"X-Api-Key": given}, by_key)
-        assert given not in str(refused.value)
+            await identify({"X-Api-Key": sent}, by_key)
+        assert sent not in str(refused.value)
     with pytest.raises(NotSignedIn, match="nobody is signed in"):
         await identify({"X-User-Id": "ann"}, by_key, peer=HERE)
 
