@@ -1,0 +1,155 @@
+"""What a deployer is given, checked as text: the image's Dockerfile, compose.yaml, .env.example, the settings table."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from personaagent.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+LANGGRAPH = str(Path(sys.executable).with_name("langgraph"))
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+EXAMPLE = (ROOT / ".env.example").read_text()
+THIRD_PARTY = {  # documented by LangGraph server, LangSmith, Postgres, Redis and Qdrant
+    "DATABASE_URI", "REDIS_URI", "LANGGRAPH_CLOUD_LICENSE_KEY", "LANGSMITH_API_KEY", "LANGSMITH_TRACING",
+    "LANGSMITH_PROJECT", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB", "REDISCLI_AUTH", "REDIS_PASSWORD",
+}  # fmt: skip
+
+
+def variable_of(name: str) -> str:
+    alias = Settings.model_fields[name].validation_alias
+    if alias is None:
+        return f"PERSONAAGENT_{name.upper()}"
+    return alias if isinstance(alias, str) else str(alias.choices[0])  # type: ignore[union-attr]
+
+
+OURS = {variable_of(name) for name in Settings.model_fields}
+
+
+@pytest.fixture(scope="module")
+def dockerfile(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("image") / "Dockerfile"
+    command = [LANGGRAPH, "dockerfile", "--config", str(ROOT / "langgraph.json"), str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return path.read_text()
+
+
+def test_langgraph_finds_nothing_to_complain_about() -> None:
+    command = [LANGGRAPH, "validate", "--config", str(ROOT / "langgraph.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "unknown" not in (done.stdout + done.stderr).lower()
+
+
+def test_the_image_is_pinned_holds_the_project_and_installs_it(dockerfile: str) -> None:
+    assert re.search(r"^FROM langchain/langgraph-api:\d+\.\d+-py3\.12$", dockerfile, re.M)
+    assert re.search(r"^ADD \. /deps/\S+$", dockerfile, re.M)
+    assert "uv pip install --system" in dockerfile and "-c /api/constraints.txt -e ." in dockerfile
+    assert "libgomp1" in dockerfile  # xllamacpp is linked against it and slim images are without
+
+
+def test_what_the_image_is_told_of_graphs_and_identity_survives_the_shells_quoting(dockerfile: str) -> None:
+    told = {}
+    for line in dockerfile.splitlines():
+        if line.startswith("ENV "):
+            (assignment,) = shlex.split(line.removeprefix("ENV "))  # an apostrophe in a description would split it
+            name, value = assignment.split("=", 1)
+            told[name] = json.loads(value)
+    config = json.loads((ROOT / "langgraph.json").read_text())
+    assert told["LANGSERVE_GRAPHS"] == config["graphs"]
+    assert told["LANGGRAPH_AUTH"]["path"] == config["auth"]["path"]
+    assert told["LANGGRAPH_HTTP"]["disable_mcp"] is True
+
+
+def test_no_secret_reaches_the_image(dockerfile: str) -> None:
+    assert not re.search(r"(?i)(api_key|password|secret|token)\s*=", dockerfile)
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {".env", ".git", ".venv", ".langgraph_api"} <= set(ignored)
+
+
+def test_the_wheel_holds_everything_that_is_read_at_run_time(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
+    source = tmp_path / "source"  # a build in the repository would leave its folders there
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    for name in listed:
+        if name.startswith(("docs/", "tests/")) or not (ROOT / name).is_file():
+            continue
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    done = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    held = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
+    data = [n for n in listed if Path(n).suffix in {".md", ".html", ".css", ".js", ".jsonl"} and "/" in n]
+    wanted = {n for n in data if n.startswith(("app/", "graph/", "nodes/", "tools/", "personaagent/"))}
+    assert wanted and wanted <= held, wanted - held
+    assert "personaagent/py.typed" in held
+    assert any(n.startswith("personaagent/ledger/migrations/versions/0001") for n in held)
+    assert any(n.startswith("personaagent/models/minilm/") and "NOTICE" in n for n in held)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_pinned_healthy_limited_and_on_loopback(name: str) -> None:
+    service = SERVICES[name]
+    tag = service["image"].rpartition(":")[2]
+    assert re.search(r"\d+\.\d+", tag), tag
+    assert service["healthcheck"]["test"]
+    assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}
+    for port in service.get("ports", []):
+        assert port.startswith("127.0.0.1:")
+    for needed, how in service.get("depends_on", {}).items():
+        assert needed in SERVICES and how == {"condition": "service_healthy"}
+    for volume in service.get("volumes", []):
+        assert volume.partition(":")[0] in COMPOSE["volumes"]
+
+
+def test_compose_names_settings_and_documented_variables_only() -> None:
+    for service in SERVICES.values():
+        names = {n for n in service.get("environment", {}) if not n.startswith("QDRANT__")}
+        assert names <= OURS | THIRD_PARTY, names - OURS - THIRD_PARTY
+    asked = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
+    assert asked <= OURS | THIRD_PARTY
+    offered = set(re.findall(r"^(?:# )?([A-Z_]+)=", EXAMPLE, re.M))
+    assert asked <= offered, asked - offered
+
+
+def test_no_password_has_a_default() -> None:
+    for name, kind in re.findall(r"\$\{(\w+)(:?[-?]?)", (ROOT / "compose.yaml").read_text()):
+        if re.search("PASSWORD|SECRET|SALT|TOKEN|QDRANT_API_KEY|OPENAI_API_KEY", name):
+            assert kind == ":?", f"{name} may be left unset"
+    assert SERVICES["qdrant"]["environment"]["QDRANT__STORAGE__COLLECTION__STRICT_MODE__ENABLED"] == "true"
+
+
+def test_the_example_names_nothing_that_does_not_exist() -> None:
+    offered = set(re.findall(r"^(?:# )?([A-Z_]+)=", EXAMPLE, re.M))
+    assert offered <= OURS | THIRD_PARTY, offered - OURS - THIRD_PARTY
+    needed = {"DATABASE_URL", "QDRANT_URL", "PERSONAAGENT_AUTH", "PERSONAAGENT_SESSION_SECRET", "PERSONAAGENT_HOME"}
+    assert needed <= offered
+
+
+def test_the_settings_table_shows_each_settings_variable_and_default() -> None:
+    rows = {}
+    for line in (ROOT / "docs/settings.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if re.match(r"\| `\w+`", line):
+            rows[cells[0].strip("`")] = (cells[1].strip("`"), cells[2].strip("`"))
+    assert rows.keys() == Settings.model_fields.keys()
+    for name, field in Settings.model_fields.items():
+        if name == "home":
+            continue  # the platform's
+        default = field.default
+        shown = "unset" if default is None else json.dumps(default) if isinstance(default, tuple) else str(default)
+        assert rows[name] == (variable_of(name), shown)
