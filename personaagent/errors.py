@@ -10,6 +10,7 @@ PersonaAgentError
 │   ├── UnknownInteraction
 │   ├── UnknownFact
 │   ├── UnknownVersion
+│   ├── UnknownPin
 │   ├── UnknownTool
 │   ├── InvalidVector
 │   ├── InvalidPersona        a persona text that breaks a rule of its shape
@@ -75,6 +76,10 @@ class UnknownFact(InputError):
 
 class UnknownVersion(InputError):
     """This user's persona has no such version."""
+
+
+class UnknownPin(InputError):
+    """This user has pinned no instruction of that id."""
 
 
 class UnknownTool(InputError):

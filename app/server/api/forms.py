@@ -5,9 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    RootModel,
+    StringConstraints,
+    model_validator,
+)
 
 from personaagent.memory.forgetting import Selection
 from personaagent.ports import Where
@@ -15,15 +24,20 @@ from personaagent.types import Fact, Interaction, Persona, Pin
 
 MAX_FOUND: Final = 100
 MAX_IDS: Final = 500
+FIRST: Final = datetime.min.replace(tzinfo=UTC)
+LAST: Final = datetime.max.replace(tzinfo=UTC)
 MAX_VERSION: Final = 1_000_000_000
-_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
 
 
 def _moment(value: object) -> object:
     """Only RFC 3339: a number that happens to be a time stamp, or a day, is none."""
-    if not isinstance(value, str) or not _MOMENT.fullmatch(value) or not "1970" <= value[:4] <= "9000":
-        raise ValueError("a time has the form 2026-03-31T08:00:00Z, from 1970 to 9000")
-    return datetime.fromisoformat(value.replace("Z", "+00:00")).astimezone(UTC)
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+        raise ValueError("a time has the form 2026-03-31T08:00:00Z")
+    try:
+        return datetime.fromisoformat(value.upper().replace("Z", "+00:00")).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time lies between the years 1 and 9999") from error
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
@@ -37,21 +51,40 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class ForgetRequest(Asked):
-    """What to forget: these ids and all that task and times leave, or everything. Times: from ``since``, to before
-    ``before``."""
+class ForgetSome(Asked):
+    """These ids, and all that task and times leave, from ``since`` to before ``before``; at least one of the four."""
 
-    ids: list[Id] = Field(default_factory=list, max_length=MAX_IDS)
-    task: Name | None = None
-    since: Moment | None = None
-    before: Moment | None = None
-    everything: bool = False
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    ids: list[Id] = Field(default_factory=list, min_length=1, max_length=MAX_IDS)
+    task: Name = Field(default="")
+    since: Moment = Field(default=FIRST)
+    before: Moment = Field(default=LAST)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("name ids, a task or a time, or ask for everything")
+        return self
+
+
+class ForgetEverything(Asked):
+    """All that is kept of the user."""
+
+    everything: Literal[True]
+
+
+class ForgetRequest(RootModel[ForgetEverything | ForgetSome]):
+    """What to forget."""
 
     @property
     def selection(self) -> Selection:
         """The selection of the forgetter."""
-        where = Where(task=self.task, since=self.since, before=self.before)
-        return Selection(ids=tuple(self.ids), where=None if where == Where() else where, everything=self.everything)
+        wanted = self.root
+        if isinstance(wanted, ForgetEverything):
+            return Selection(everything=True)
+        given = {name: getattr(wanted, name) for name in wanted.model_fields_set if name != "ids"}
+        return Selection(ids=tuple(wanted.ids), where=Where(**given) if given else None)
 
 
 class RollbackRequest(Asked):

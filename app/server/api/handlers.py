@@ -101,8 +101,6 @@ async def export(call: Call) -> dict[str, Any]:
 async def forget(call: Call) -> ForgetReport:
     """Forget memories and what was made of them, for good."""
     wanted: ForgetRequest = call.body
-    if wanted.everything and (wanted.ids or wanted.selection.where):
-        raise InputError("everything is not a part: ask for one of the two")
     report = await call.services.forgetter.forget(call.user_id, wanted.selection)
     if report.unknown and not report.interactions:
         raise UnknownInteraction(f"this user has no interaction {report.unknown[0]!r}")

@@ -86,7 +86,9 @@ def _operation(route: Described, schemas: dict[str, Any]) -> dict[str, Any]:
     if route.body is not None:
         schema = _schema(TypeAdapter(route.body), schemas, "validation")
         told["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    parameters: list[dict[str, Any]] = [{"name": name, "in": "query", "schema": PARAMETERS[name]} for name in route.query]
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "query", "schema": PARAMETERS[name]} for name in route.query
+    ]
     if "{memory_id}" in route.path:
         identifier = {"type": "string", "minLength": 1, "maxLength": 64}
         parameters.append({"name": "memory_id", "in": "path", "required": True, "schema": identifier})

@@ -10,7 +10,7 @@ from app.server.page.diffing import ALIKE, likeness
 from app.server.page.evidence import look_up
 from app.server.page.house import Visit
 from app.server.page.refusals import refusal_of
-from personaagent.errors import InputError, InvalidPersona, PersonaConflict
+from personaagent.errors import InvalidPersona, PersonaConflict, UnknownPin
 from personaagent.persona.shape import token_count, validate_sections
 from personaagent.types import Clause, Persona, Section, Sections
 
@@ -75,10 +75,10 @@ async def pin(visit: Visit) -> Response:
 
 
 async def unpin(visit: Visit) -> Response:
-    """Take an instruction away; raises InputError where the user has none of that id."""
+    """Take an instruction away; raises UnknownPin."""
     pin_id = visit.request.path_params["pin_id"]
     if pin_id not in {kept.id for kept in await visit.services.personas.pins(visit.user_id)}:
-        raise InputError("this pinned instruction is not there any more")
+        raise UnknownPin("this pinned instruction is not there any more")
     await visit.services.personas.unpin(visit.user_id, pin_id)
     return visit.go("/me", done="unpinned")
 

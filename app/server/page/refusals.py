@@ -18,13 +18,19 @@ from personaagent.errors import (
     TooManyRequests,
     UnknownFact,
     UnknownInteraction,
+    UnknownPin,
     UnknownVersion,
 )
 
 _OPERATOR = "This is for whoever runs this service. Nothing of yours was changed."
 # the first that fits; a message of the last four may name files and addresses, which are the operator's
 _TOLD: tuple[tuple[tuple[type[PersonaAgentError], ...], int, str, str | None], ...] = (
-    ((UnknownInteraction, UnknownFact, UnknownVersion), 404, "This is not here", "It may have been forgotten."),
+    (
+        (UnknownInteraction, UnknownFact, UnknownPin, UnknownVersion),
+        404,
+        "This is not here",
+        "It may have been forgotten.",
+    ),
     ((RequestTooLarge,), 413, "That was too much at once", None),
     ((InputError,), 400, "That could not be done", None),
     ((ConflictError,), 409, "Something changed meanwhile", None),
