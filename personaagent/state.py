@@ -69,6 +69,7 @@ class AlignmentOutput(TypedDict, total=False):
 class AlignmentState(TypedDict, total=False):
     """One alignment of one user (paper, test-time user-preference alignment)."""
 
+    run: str  # names this alignment among the user's
     base: Persona | None  # the version in force when it began
     incumbent: Candidate  # the best so far in this run
     teach: list[Interaction]

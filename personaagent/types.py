@@ -223,9 +223,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A proposed persona text, who proposed it, and what became of it."""
+    """A proposed persona text, who proposed it in which epoch of which alignment, and what became of it."""
 
     proposer: str
     sections: Sections
     reason: str = ""
     verdict: Verdict | None = None
+    run: str | None = None  # of the alignment; None: kept by a version that did not note it
+    epoch: int | None = None  # from 1

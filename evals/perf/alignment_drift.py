@@ -1,10 +1,10 @@
 """``python -m evals.perf.alignment_drift``: 100 alignments of one user whose taste turns round half way.
 
-One user gets the articles of the news sample, labelled by a rule over their categories; half way the rule turns, and
-every category gets another label. Each article is answered live before its label comes; after every ``--every`` labels
-the persona is aligned. Everything is real (graphs, gate, monitor, ledger, index, MiniLM) but the model, which is a
-reader of what it is shown (``drift_reader``). After each alignment the persona alone, without memory, answers probes:
-articles that the user never labels, so what the persona says is measured apart from what memory gives.
+One user gets the articles of the news sample, labelled "keep" or "skip" by a rule over their categories; half way the
+rule turns, and every category gets the other label. Each article is answered live before its label comes; after every
+``--every`` labels the persona is aligned. Everything is real (graphs, gate, monitor, ledger, index, MiniLM) but the
+model, which is a reader of what it is shown (``drift_reader``). After each alignment the persona alone, without memory,
+answers probes: articles that the user never labels, so what the persona says is measured apart from what memory gives.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from graph.feedback import build_feedback
 from graph.services import Services
 from personaagent.context import Context
 from personaagent.persona.render import system_prompt
-from personaagent.persona.shape import token_count
+from personaagent.persona.shape import to_text, token_count
 from personaagent.settings import Settings
 from personaagent.types import Persona
 
 USER, TASK = "turncoat", "shelf"
-LABELS = ("read now", "later", "skip")
+LABELS = ("keep", "skip")
 BLOCK = 10  # alignments a row of the table
-FIRST = {"politics": 0, "world news": 0, "business": 0, "media": 0, "women": 1, "black voices": 1, "queer voices": 1}
+KEPT = frozenset({"politics", "world news"})  # before the turn; the others after it: about half of the articles each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +54,12 @@ class Step:
     new: float  # and by the rule from after it
     proposer: str | None  # of the version that was committed
     rolled_back: bool
+    text: str  # of the persona
 
 
 def label_of(category: str, *, turned: bool) -> str:
-    """The rule; after the turn every category has another label than before."""
-    return LABELS[(FIRST.get(category, 2) + turned) % len(LABELS)]
+    """The rule; after the turn every article has the other label."""
+    return LABELS[(category in KEPT) == turned]
 
 
 async def drift(services: Services, rows: Sequence[Row], probes: Sequence[Row], *, noise: float,
@@ -100,6 +101,7 @@ async def drift(services: Services, rows: Sequence[Row], probes: Sequence[Row], 
                 new=_agreement(persona, probes, turned=True),
                 proposer=committed.proposer if committed else None,
                 rolled_back=rolled_back,
+                text=to_text(persona.sections, evidence=False),
             )
         )
         right, rolled_back = [], False
@@ -197,9 +199,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--candidates", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--show", action="store_true", help="print the personas at the turn and at the end")
     parser.add_argument("--json", type=Path, help="file for every alignment and the summary")
     options = parser.parse_args()
     steps = asyncio.run(_run(options))
+    if options.show:
+        print(next(s.text for s in reversed(steps) if not s.turned), steps[-1].text, sep="\n\n---\n\n", end="\n\n")
     print(table(steps))
     print()
     for name, value in summary(steps).items():

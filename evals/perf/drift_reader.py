@@ -98,14 +98,12 @@ def words(text: str) -> set[str]:
 
 
 def _beside(clause: str, choices: Sequence[str]) -> list[tuple[str, str]]:
-    """Each allowed answer that the clause names, with the text up to the next one."""
-    parts = re.split("(" + "|".join(map(re.escape, sorted(choices, key=len, reverse=True))) + ")", clause)
-    # what was answered by mistake is named too, and must not be learnt
-    return (
-        [(parts[n], parts[n + 1]) for n in range(1, len(parts), 2) if not parts[n - 1].endswith(', not "')]
-        if '", not "' not in clause
-        else [(parts[1], clause.rpartition(': "')[2])]
-    )
+    """Each allowed answer that the clause names in quotes or with a share, and the text up to the next one."""
+    names = "|".join(map(re.escape, choices))
+    instead = re.sub(rf', not "(?:{names})"', "", clause)  # what was answered by mistake is not to be learnt
+    found = list(re.finditer(rf'"(?P<quoted>{names})"|\b(?P<share>{names}) \d+ %', instead))
+    ends = [*(match.start() for match in found[1:]), len(instead)]
+    return [(m["quoted"] or m["share"], instead[m.end() : end]) for m, end in zip(found, ends, strict=False)]
 
 
 def _critique(text: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -77,9 +78,11 @@ async def edit_persona(
         )
         for p in refusals.values()
     ]
+    noted: dict[str, Any] = {"run": state["run"], "epoch": state["epoch"] + 1}
+    proposed = [*(p for p in counted if isinstance(p, Candidate)), *written]
     return {
-        "candidates": [*(p for p in counted if isinstance(p, Candidate)), *written],
-        "rejected": [*state["rejected"], *refused],
+        "candidates": [replace(candidate, **noted) for candidate in proposed],
+        "rejected": [*state["rejected"], *(replace(candidate, **noted) for candidate in refused)],
         **booked(state, meter),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from langgraph.runtime import Runtime
 
@@ -45,6 +46,7 @@ async def sample_turns(
     if teach and base.origin == "seed":
         sections = await seed_as_of(user_id, teach[0].created_at)
     return {
+        "run": uuid4().hex[:8],
         "base": base,
         "incumbent": Candidate(proposer="incumbent", sections=sections),
         "teach": teach,

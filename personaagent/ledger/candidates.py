@@ -31,6 +31,8 @@ class Candidates:
                 "reason": candidate.reason,
                 "verdict": asdict(candidate.verdict) if candidate.verdict else None,
                 "created_at": now,
+                "run": candidate.run,
+                "epoch": candidate.epoch,
             }
             for candidate in rejected
         ]
@@ -55,6 +57,8 @@ class Candidates:
                     sections=sections_of(row["sections"]),
                     reason=row["reason"],
                     verdict=Verdict(**row["verdict"]) if row["verdict"] else None,
+                    run=row["run"],
+                    epoch=row["epoch"],
                 ),
             )
             for row in rows

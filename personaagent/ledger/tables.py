@@ -134,6 +134,8 @@ candidates = Table(
     Column("reason", Words, nullable=False),
     Column("verdict", JSON),
     Column("created_at", BigInteger, nullable=False),
+    Column("run", Text),
+    Column("epoch", Integer),
     Index(None, "user_id", "seq"),
 )
 

@@ -18,11 +18,13 @@ from sqlalchemy import inspect, text
 
 from personaagent.errors import HomeNotWritable, LedgerUnavailable, SetupError
 from personaagent.ledger import migrations
+from personaagent.ledger.candidates import Candidates
 from personaagent.ledger.database import Database, database_from, sqlite_url
 from personaagent.ledger.meta import Meta
 from personaagent.ledger.migrate import HEAD
 from personaagent.ledger.tables import metadata
 from personaagent.settings import Settings
+from personaagent.types import Candidate, Section
 
 MakeUrl = Callable[[], Awaitable[str]]
 
@@ -223,3 +225,33 @@ def test_libpqs_sslmode_is_understood_and_other_databases_are_refused() -> None:
     assert dict(Database("postgresql://u@h/d?sslmode=require").url.query) == {"ssl": "require"}
     with pytest.raises(SetupError, match="mysql"):
         Database("mysql://u@h/d")
+
+
+async def test_a_ledger_of_the_first_schema_is_upgraded_with_its_candidates(tmp_path: Path) -> None:
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+    from sqlalchemy import create_engine, make_url
+
+    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+    url = sqlite_url(tmp_path)
+    engine = create_engine(make_url(url).set(drivername="sqlite"))
+    with engine.begin() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"fn": lambda revision, _: scripts._upgrade_revs("0001", revision)}
+        )
+        with Operations.context(context):
+            context.run_migrations()
+        row = (
+            "INSERT INTO candidates (user_id, proposer, sections, reason, created_at) VALUES ('ann', 'old', :s, '', 1)"
+        )
+        connection.execute(text(row), {"s": '{"who": [{"text": "Likes tea.", "evidence": []}]}'})
+    engine.dispose()
+    database = Database(url)
+    candidates = Candidates(database)
+    new = Candidate(proposer="gradient", sections={}, run="ab12", epoch=2)
+    await candidates.save("ann", [new])
+    newest, oldest = await candidates.newest("ann", 5)
+    await database.close()
+    assert (newest.proposer, newest.run, newest.epoch) == ("gradient", "ab12", 2)
+    assert (oldest.proposer, oldest.run, oldest.epoch) == ("old", None, None)
+    assert oldest.sections[Section.WHO][0].text == "Likes tea."

@@ -84,6 +84,9 @@ async def test_a_candidate_that_does_not_win_changes_nothing_and_says_why(build:
     assert (await services.personas.current("ann")).version == 0  # type: ignore[union-attr]
     kept = await services.candidates.newest("ann", 5)
     assert any("worse" in c.verdict.reason for c in kept if c.verdict)
+    assert {c.epoch for c in kept} == {1}
+    assert len({c.run for c in kept}) == 1
+    assert None not in {c.run for c in kept}
 
 
 async def test_without_the_gate_the_same_candidate_would_have_been_taken(build: Build) -> None:
