@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
+from collections import deque
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from app.worker import Done
     from graph.services import Services
 
+TOLD = 1_000  # the newest results that a worker tells at its end
+_log = logging.getLogger(__name__)
 MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
 
 
@@ -72,20 +76,27 @@ def worker(
 
     async def work(services: Services) -> dict[str, list[Done]]:
         from app.worker import Worker
+        from personaagent.telemetry.logs import bound, hashed_user, set_up_logs
 
         carrier = Worker(services)
-        done: list[Done] = []
+        done: deque[Done] = deque(maxlen=TOLD)
 
         def told(one: Done) -> None:
             done.append(one)
             stderr().print(f"{one.user_id}: {one.error or one.outcome}")
 
+        def logged(one: Done) -> None:
+            done.append(one)
+            with bound(user=hashed_user(one.user_id), persona_version=one.committed):
+                _log.info("alignment: %s", one.error or one.outcome)
+
         if once:
             while (one := await carrier.next()) is not None:
                 told(one)
         else:
-            await _until_stopped(carrier.forever(told))
-        return {"done": done}
+            set_up_logs(services.settings)
+            await _until_stopped(carrier.forever(logged))
+        return {"done": list(done)}
 
     run(work, home=home, json_=json_, show=lambda result: f"{len(result['done'])} alignments carried out")
 

@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -198,6 +199,7 @@ if __name__ == "__main__":
         strict_memory=not given.faults and 60 * given.minutes >= RESTART_GROWTH_MIN_S,
     )
     logging.basicConfig(level=logging.ERROR)
+    warnings.simplefilter("ignore")  # the client's, each time it reconnects
     kind = "with faults" if plan.faults else "without faults"
     print(f"load: {plan.users} users, {given.minutes:g} minutes, {kind}, seed {plan.seed}", flush=True)
     if given.keep is not None:

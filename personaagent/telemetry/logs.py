@@ -21,6 +21,7 @@ from structlog.contextvars import bind_contextvars, get_contextvars, reset_conte
 
 from personaagent.settings import Settings
 
+CHATTY: Final = ("httpx", "httpcore", "openai", "qdrant_client", "alembic")  # a line a request, or a step
 HASH_CHARS: Final = 16
 _SERVER_LOGGING: Final = "langgraph_api.logging"
 _process_salt: Final = secrets.token_bytes(32)
@@ -56,8 +57,8 @@ def set_up_logs(settings: Settings, *, level: int = logging.INFO, stream: TextIO
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("httpx", "httpcore", "openai", "qdrant_client"):
-        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))  # a line for every request, with its URL
+    for chatty in CHATTY:
+        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
 
 
 def use_salt(settings: Settings) -> None:
@@ -79,7 +80,7 @@ def bound(**values: str | int | None) -> Iterator[None]:
 
 @lru_cache(maxsize=4096)
 def hashed_user(user_id: str) -> str:
-    """The user as logs and traces know them: the same within a process, and across processes that share ``log_salt``."""
+    """The user as logs and traces know them: the same in a process, and in processes that share ``log_salt``."""
     return keyed_hash(user_id)
 
 
