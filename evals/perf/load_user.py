@@ -133,9 +133,9 @@ class User:
         context, known = {"user_id": self.user_id, **context}, dict(given)
         runs = self.client.runs
         result: Any = (
-            await runs.wait(None, graph, input=known, context=context)
+            await runs.wait(None, graph, input=known, context=context, raise_error=False)
             if thread is None
-            else await runs.wait(thread, graph, input=known, context=context, if_not_exists="create")
+            else await runs.wait(thread, graph, input=known, context=context, if_not_exists="create", raise_error=False)
         )
         if not isinstance(result, dict) or "__error__" in result or "interaction" not in str(result):
             raise RunFailed(_short(result.get("__error__", result) if isinstance(result, dict) else result))
