@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import websockets
 
 from app.server import keys
 from app.server.identity import ASSISTANTS_WRITE
@@ -327,6 +328,45 @@ async def test_replay_and_written_state_stay_the_users_own(server: House) -> Non
     assert answer.status_code == 403
 
 
+async def test_nobody_listens_to_another_users_thread(server: House) -> None:
+    thread, key = await server.thread("bob"), {"X-Api-Key": server.keys["mallory"]}
+    events = f"/threads/{thread}/stream/events"
+    socket_url = server.url.replace("http", "ws") + events
+    told: list[str] = []
+
+    async def listen(method: str, path: str, body: Json | None) -> None:
+        async with server.client("mallory") as client, client.stream(method, path, json=body) as answer:
+            told.extend([line async for line in answer.aiter_lines()])
+
+    async def listen_by_socket() -> None:
+        async with websockets.connect(socket_url, additional_headers=key) as socket:
+            for command in (
+                {"id": 1, "method": "subscription.subscribe", "params": {"channels": ["values", "messages"]}},
+                {"id": 2, "method": "run.start", "params": {"assistant_id": "agent"} | says("what do they like?")},
+            ):
+                await socket.send(json.dumps(command))
+            while True:
+                told.append(str(await socket.recv()))
+
+    with pytest.raises(websockets.InvalidStatus):
+        await websockets.connect(socket_url)  # nobody is signed in
+    listening = [
+        asyncio.create_task(listen_by_socket()),
+        asyncio.create_task(listen("GET", f"/threads/{thread}/stream", None)),
+        asyncio.create_task(listen("POST", events, {"channels": ["values", "messages"]})),
+    ]
+    await asyncio.sleep(0.5)
+    answer = await server.run("bob", says(f"I like {CANARY}bob"), thread)
+    assert f"{CANARY}bob" in answer.text
+    await asyncio.sleep(0.5)
+    for one in listening:
+        one.cancel()
+    await asyncio.gather(*listening, return_exceptions=True)
+    assert told
+    assert CANARY not in "".join(told)
+    assert any("404" in one for one in told)
+
+
 async def test_another_users_interaction_takes_no_feedback(server: House) -> None:
     body = {
         "assistant_id": "feedback",
@@ -341,13 +381,16 @@ async def test_another_users_interaction_takes_no_feedback(server: House) -> Non
 
 
 async def test_searches_and_counts_hold_ones_own_only(server: House) -> None:
-    own = await server.thread("bob")
+    await server.thread("bob")
+    own = {one["thread_id"] for one in (await server.ask("bob", "POST", "/threads/search", {"limit": 1000})).json()}
+    for thread in own:
+        assert (await server.ask("bob", "GET", f"/threads/{thread}")).json()["metadata"]["owner"] == owner_of("bob")
     mark = owner_of("ann")
     for filters in ({}, {"metadata": {"owner": mark}}, {"values": {}}, {"ids": [server.ann["thread"]]}):
         found = await server.ask("bob", "POST", "/threads/search", {"limit": 1000} | filters)
-        assert {one["thread_id"] for one in found.json()} <= {own}
-        assert CANARY not in found.text
-    assert (await server.ask("bob", "POST", "/threads/count", {})).json() == 1
+        assert {one["thread_id"] for one in found.json()} <= own
+        assert f"{CANARY}ann" not in found.text
+    assert (await server.ask("bob", "POST", "/threads/count", {})).json() == len(own)
     assert (await server.ask("bob", "POST", "/threads/count", {"metadata": {"owner": mark}})).json() == 0
     assert (await server.ask("bob", "POST", "/runs/crons/search", {})).json() == []
     assert (await server.ask("bob", "POST", "/runs/crons/count", {})).json() == 0
