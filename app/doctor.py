@@ -78,7 +78,9 @@ async def _parts(settings: Settings, services: Services) -> list[Check]:
     embedder_mend = "check PERSONAAGENT_EMBEDDING_MODEL" if settings.embedding_model else SETUP
     findings.append(await _named("embedder", _embedder(services.embedder), embedder_mend))
     findings.extend(await _models(services.models))
-    return [*findings, _tracing()]
+    from app.doctor_deployment import deployment
+
+    return [*findings, *await deployment(settings), _tracing()]
 
 
 async def _named(name: str, probe: Awaitable[Check], mend: str) -> Check:
@@ -125,7 +127,7 @@ def _package(module: str, distribution: str, what: str) -> Check:
 async def _home(settings: Settings) -> Check:
     def write() -> None:
         try:
-            settings.home.mkdir(parents=True, exist_ok=True)
+            settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=settings.home):
                 pass
         except OSError as error:
