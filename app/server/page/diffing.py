@@ -11,6 +11,7 @@ from typing import Literal
 from personaagent.types import Clause, Section, Sections
 
 ALIKE = 0.4  # clauses that share less of their words are not one that was changed, but two
+_WORD = re.compile(r"[\w'’-]+\s*|[^\w\s]\s*")
 Kind = Literal["same", "added", "removed", "changed"]
 
 
@@ -43,7 +44,7 @@ def changes(before: Sections, after: Sections) -> dict[Section, list[ClauseChang
 
 def words(before: str, after: str) -> tuple[Run, ...]:
     """The words of both texts in reading order, what went before what came."""
-    old, new = re.findall(r"\S+\s*", before), re.findall(r"\S+\s*", after)
+    old, new = _WORD.findall(before), _WORD.findall(after)
     runs: list[Run] = []
     for tag, i, j, k, m in SequenceMatcher(None, _bare(old), _bare(new), autojunk=False).get_opcodes():
         if tag == "equal":
