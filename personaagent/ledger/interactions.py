@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, delete, exists, func, insert, or_, select, update
 
 from personaagent.errors import UnknownInteraction
 from personaagent.ledger.database import Database
@@ -32,31 +31,37 @@ class Interactions:
         user_id, row = interaction.user_id, interaction_row(interaction)
         same = or_(interactions.c.id == interaction.id, interactions.c.created_at == row["created_at"])
         query = select(interactions).where(interactions.c.user_id == user_id, same)
-        async with self._database.write(user_id) as connection:
-            near = (await connection.execute(query)).mappings().all()
+
+        def work(connection: Connection) -> tuple[Interaction, bool]:
+            near = connection.execute(query).mappings().all()
             past = next((found for found in near if found["id"] == interaction.id), None)
             if past is not None:
                 return interaction_of(past), False
             if near:
-                await spread(connection, user_id, [row])
-            await connection.execute(insert(interactions).values(row))
-            await connection.execute(insert(outbox).values(_work(user_id, "upsert", interaction.id)))
-        return interaction_of(row), True
+                spread(connection, user_id, [row])
+            connection.execute(insert(interactions).values(row))
+            connection.execute(insert(outbox).values(_work(user_id, "upsert", interaction.id)))
+            return interaction_of(row), True
+
+        return await self._database.run_write(work, user_id)
 
     async def append_many(self, user_id: str, new: Sequence[Interaction]) -> int:
         """Store those whose ids are new, all or none; returns how many. Equal times are moved on by microseconds."""
         if any(interaction.user_id != user_id for interaction in new):
             raise ValueError("an interaction of another user was given")
         unique = list({interaction.id: interaction for interaction in reversed(new)}.values())[::-1]
-        async with self._database.write(user_id) as connection:
-            known = await self._known(connection, user_id, [i.id for i in unique])
+
+        def work(connection: Connection) -> int:
+            known = known_ids(connection, user_id, [i.id for i in unique])
             rows = [interaction_row(i) for i in unique if i.id not in known]
-            await spread(connection, user_id, rows)
+            spread(connection, user_id, rows)
             for start in range(0, len(rows), _CHUNK):
                 chunk = rows[start : start + _CHUNK]
-                await connection.execute(insert(interactions), chunk)
-                await connection.execute(insert(outbox), [_work(user_id, "upsert", row["id"]) for row in chunk])
-        return len(rows)
+                connection.execute(insert(interactions), chunk)
+                connection.execute(insert(outbox), [_work(user_id, "upsert", row["id"]) for row in chunk])
+            return len(rows)
+
+        return await self._database.run_write(work, user_id)
 
     async def get(self, user_id: str, interaction_id: str) -> Interaction:
         """The interaction; raises UnknownInteraction."""
@@ -67,23 +72,21 @@ class Interactions:
 
     async def get_many(self, user_id: str, ids: Sequence[str]) -> dict[str, Interaction]:
         """Those of the ids that are this user's."""
-        found: dict[str, Interaction] = {}
-        async with self._database.read() as connection:
-            for start in range(0, len(ids), _CHUNK):
-                query = select(interactions).where(
-                    interactions.c.user_id == user_id, interactions.c.id.in_(ids[start : start + _CHUNK])
-                )
-                found |= {row["id"]: interaction_of(row) for row in (await connection.execute(query)).mappings()}
-        return found
+        return await self._database.run_read(lambda connection: read_many(connection, user_id, ids))
+
+    async def recall(self, user_id: str, ids: Sequence[str]) -> tuple[dict[str, Interaction], bool]:
+        """Those of the ids that are this user's, and whether work of the user waits for the index, read together."""
+        waits = select(exists().where(outbox.c.user_id == user_id))
+        return await self._database.run_read(
+            lambda connection: (read_many(connection, user_id, ids), bool(connection.execute(waits).scalar_one()))
+        )
 
     async def newest(self, user_id: str, limit: int, where: Where = Where()) -> list[Interaction]:
         """The newest ``limit``, oldest first."""
         query = (
             select(interactions).where(matching(user_id, where)).order_by(interactions.c.created_at.desc()).limit(limit)
         )
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        return [interaction_of(row) for row in reversed(rows)]
+        return (await self._listed(query))[::-1]
 
     async def page(self, user_id: str, after: datetime | None, limit: int) -> list[Interaction]:
         """The next ``limit`` after that moment, oldest first."""
@@ -94,14 +97,12 @@ class Interactions:
             .order_by(interactions.c.created_at)
             .limit(limit)
         )
-        async with self._database.read() as connection:
-            return [interaction_of(row) for row in (await connection.execute(query)).mappings()]
+        return await self._listed(query)
 
     async def count(self, user_id: str, where: Where = Where()) -> int:
         """How many match."""
         query = select(func.count()).select_from(interactions).where(matching(user_id, where))
-        async with self._database.read() as connection:
-            return int((await connection.execute(query)).scalar_one())
+        return int(await self._database.run_read(lambda connection: connection.execute(query).scalar_one()))
 
     async def users(self) -> list[str]:
         """Every user who has an interaction."""
@@ -157,25 +158,45 @@ class Interactions:
     ) -> Interaction:
         """Change an interaction in one transaction, with its work for the index where something changed."""
         mine = interactions.c.user_id == user_id, interactions.c.id == interaction_id
-        async with self._database.write(user_id) as connection:
-            row = (await connection.execute(select(interactions).where(*mine))).mappings().first()
+
+        def work(connection: Connection) -> Interaction:
+            row = connection.execute(select(interactions).where(*mine)).mappings().first()
             if row is None:
                 raise _unknown(interaction_id)
             past = interaction_of(row)
             changed = change(past)
             if changed != past:
-                await connection.execute(update(interactions).where(*mine).values(interaction_row(changed)))
-                await connection.execute(insert(outbox), [_work(user_id, "upsert", interaction_id)])
-        return changed
+                connection.execute(update(interactions).where(*mine).values(interaction_row(changed)))
+                connection.execute(insert(outbox), [_work(user_id, "upsert", interaction_id)])
+            return changed
 
-    @staticmethod
-    async def _known(connection: AsyncConnection, user_id: str, ids: Sequence[str]) -> set[str]:
-        known: set[str] = set()
-        for start in range(0, len(ids), _CHUNK):
-            chunk = interactions.c.id.in_(ids[start : start + _CHUNK])
-            query = select(interactions.c.id).where(interactions.c.user_id == user_id, chunk)
-            known |= set((await connection.execute(query)).scalars())
-        return known
+        return await self._database.run_write(work, user_id)
+
+    async def _listed(self, query: Select[Any]) -> list[Interaction]:
+        return await self._database.run_read(
+            lambda connection: [interaction_of(row) for row in connection.execute(query).mappings()]
+        )
+
+
+def read_many(connection: Connection, user_id: str, ids: Sequence[str]) -> dict[str, Interaction]:
+    """Those of the ids that are this user's, inside a transaction."""
+    found: dict[str, Interaction] = {}
+    for start in range(0, len(ids), _CHUNK):
+        chunk = interactions.c.id.in_(ids[start : start + _CHUNK])
+        rows = connection.execute(select(interactions).where(interactions.c.user_id == user_id, chunk)).mappings()
+        found |= {row["id"]: interaction_of(row) for row in rows}
+    return found
+
+
+def known_ids(connection: Connection, user_id: str, ids: Sequence[str]) -> set[str]:
+    """Which of the ids are this user's, inside a transaction."""
+    known: set[str] = set()
+    for start in range(0, len(ids), _CHUNK):
+        chunk = interactions.c.id.in_(ids[start : start + _CHUNK])
+        known |= set(
+            connection.execute(select(interactions.c.id).where(interactions.c.user_id == user_id, chunk)).scalars()
+        )
+    return known
 
 
 def _work(user_id: str, op: str, interaction_id: str | None) -> dict[str, Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, insert, literal, select
+from sqlalchemy import Connection, delete, func, insert, literal, select
 
 from personaagent.ledger.database import Database
+from personaagent.ledger.interactions import known_ids, read_many
 from personaagent.ledger.tables import interactions, outbox
+from personaagent.types import Interaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,25 +40,45 @@ class Outbox:
 
     async def pending(self, limit: int, user_id: str | None = None) -> list[Work]:
         """The oldest work, of one user or of all."""
-        query = select(outbox).order_by(outbox.c.seq).limit(limit)
-        if user_id is not None:
-            query = query.where(outbox.c.user_id == user_id)
-        async with self._database.read() as connection:
-            return [Work(**row) for row in (await connection.execute(query)).mappings()]
+        return await self._database.run_read(lambda connection: _pending(connection, limit, user_id))
 
-    async def done(self, seqs: Sequence[int]) -> None:
-        """Take finished work out."""
-        async with self._database.write() as connection:
+    async def due(self, limit: int, user_id: str | None = None) -> tuple[list[Work], dict[str, dict[str, Interaction]]]:
+        """The oldest work, and by user and id the interactions that it is about and that are still there."""
+
+        def work(connection: Connection) -> tuple[list[Work], dict[str, dict[str, Interaction]]]:
+            pieces = _pending(connection, limit, user_id)
+            return pieces, {u: read_many(connection, u, ids) for u, ids in by_user(pieces).items()}
+
+        return await self._database.run_read(work)
+
+    async def done(self, work: Sequence[Work]) -> int:
+        """Take finished work out; returns how much new work that made.
+
+        What was forgotten meanwhile, by another process, may have been written to the index just now: where an
+        interaction is gone, its removal is asked for in the same transaction.
+        """
+
+        def take_out(connection: Connection) -> int:
+            gone = [
+                {"user_id": user_id, "op": "delete", "interaction_id": key}
+                for user_id, ids in by_user([piece for piece in work if piece.op == "upsert"]).items()
+                for key in set(ids) - known_ids(connection, user_id, ids)
+            ]
+            seqs = [piece.seq for piece in work]
             for start in range(0, len(seqs), 500):
-                await connection.execute(delete(outbox).where(outbox.c.seq.in_(list(seqs[start : start + 500]))))
+                connection.execute(delete(outbox).where(outbox.c.seq.in_(seqs[start : start + 500])))
+            if gone:
+                connection.execute(insert(outbox), gone)
+            return len(gone)
+
+        return await self._database.run_write(take_out)
 
     async def depth(self, user_id: str | None = None) -> int:
         """How much waits, of one user or in all."""
         query = select(func.count()).select_from(outbox)
         if user_id is not None:
             query = query.where(outbox.c.user_id == user_id)
-        async with self._database.read() as connection:
-            return int((await connection.execute(query)).scalar_one())
+        return int(await self._database.run_read(lambda connection: connection.execute(query).scalar_one()))
 
     async def span(self) -> Span:
         """How much waits in all, and from which number to which."""
@@ -73,3 +95,19 @@ class Outbox:
             ordered = every.order_by(interactions.c.user_id, interactions.c.created_at)
             filled = insert(outbox).from_select(["user_id", "op", "interaction_id"], ordered)
             return (await connection.execute(filled)).rowcount
+
+
+def by_user(work: Sequence[Work]) -> dict[str, list[str]]:
+    """The ids of the interactions that work is about, each once, in order, by user."""
+    wanted: dict[str, dict[str, None]] = {}
+    for piece in work:
+        if piece.interaction_id is not None:
+            wanted.setdefault(piece.user_id, {})[piece.interaction_id] = None
+    return {user_id: list(ids) for user_id, ids in wanted.items()}
+
+
+def _pending(connection: Connection, limit: int, user_id: str | None) -> list[Work]:
+    query = select(outbox).order_by(outbox.c.seq).limit(limit)
+    if user_id is not None:
+        query = query.where(outbox.c.user_id == user_id)
+    return [Work(**row) for row in connection.execute(query).mappings()]

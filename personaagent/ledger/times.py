@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, select
 
 from personaagent.ledger.tables import interactions
 
 
-async def spread(connection: AsyncConnection, user_id: str, rows: Sequence[dict[str, Any]]) -> None:
+def spread(connection: Connection, user_id: str, rows: Sequence[dict[str, Any]]) -> None:
     """Give each row, in order, a ``created_at`` that no other interaction of the user has: its own or the next free.
 
     Inside a transaction that writes under the user's key.
@@ -22,7 +21,7 @@ async def spread(connection: AsyncConnection, user_id: str, rows: Sequence[dict[
         last = max(times) + reach
         near = interactions.c.created_at.between(min(times), last)
         query = select(interactions.c.created_at).where(interactions.c.user_id == user_id, near)
-        given = moved_on(times, set((await connection.execute(query)).scalars()))
+        given = moved_on(times, set(connection.execute(query).scalars()))
         if max(given) <= last:  # beyond it nothing was read
             for row, time in zip(rows, given, strict=True):
                 row["created_at"] = time

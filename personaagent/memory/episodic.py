@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from personaagent.errors import IndexUnavailable, LedgerUnavailable, ModelError, SetupError
 from personaagent.inputs import check_user_id
@@ -23,7 +23,8 @@ class LedgerEpisodicMemory:
     """Implements ``ports.EpisodicMemory``. What is written is safe in the ledger before the index hears of it.
 
     With a ``spool`` an interaction is kept on disk while the ledger does not answer, and goes in, in order, before
-    anything else is written once it does.
+    anything else is written once it does. Without ``wait_for_index`` an append returns when the ledger has it, and the
+    index is brought up in the background; a search finds it all the same, because it settles what waits first.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class LedgerEpisodicMemory:
         *,
         half_life_days: float = 180.0,
         spool: Spool | None = None,
+        wait_for_index: bool = True,
     ) -> None:
         self._interactions = interactions
         self._indexer = indexer
@@ -42,6 +44,7 @@ class LedgerEpisodicMemory:
         self._embedder = embedder
         self._half_life_days = half_life_days
         self._spool = spool
+        self._wait_for_index = wait_for_index
         self._spooled = spool is not None  # an earlier process may have left some
 
     async def append(self, user_id: str, interaction: Interaction) -> Interaction:
@@ -57,7 +60,10 @@ class LedgerEpisodicMemory:
             await self._spool.add(kept)
             self._spooled = True
             return kept
-        await self._indexer.try_flush(user_id)
+        if self._wait_for_index:
+            await self._indexer.try_flush(user_id)
+        else:
+            self._indexer.flush_soon(user_id)
         return stored
 
     async def append_many(self, user_id: str, interactions: Sequence[Interaction]) -> int:
@@ -91,18 +97,21 @@ class LedgerEpisodicMemory:
         if k < 1 or not text:
             return []
         vector, fetch = await self._vector(text), k + SPARE
-        hits, waiting = await asyncio.gather(
-            self._index.search(user_id, vector, text, fetch, where), self._indexer.depth(user_id)
-        )
+        with self._indexer.watching(user_id) as watched:
+            hits = await self._index.search(user_id, vector, text, fetch, where)
+            # what waits is asked last, in the trip that reads the rows: what was flushed meanwhile was watched
+            rows, waiting = await self._interactions.recall(user_id, [hit.id for hit in hits])
         if waiting:
             await self._settle(user_id)
-            hits = await self._index.search(user_id, vector, text, fetch, where)
+        stale = waiting or watched.changed
         while True:
-            best = ranked(await self._read(user_id, hits, where), k, self._half_life_days)
+            if stale:
+                hits = await self._index.search(user_id, vector, text, fetch, where)
+                rows = await self._interactions.get_many(user_id, [hit.id for hit in hits])
+            best = ranked(_checked(user_id, hits, rows, where), k, self._half_life_days)
             if len(best) == k or len(hits) < fetch:
                 return best
-            fetch *= 4  # filters and near-duplicates took too many
-            hits = await self._index.search(user_id, vector, text, fetch, where)
+            fetch, stale = fetch * 4, True  # filters and near-duplicates took too many
 
     async def newest(self, user_id: str, limit: int, where: Where = Where()) -> list[Interaction]:
         """The newest ``limit`` interactions, oldest first."""
@@ -151,14 +160,14 @@ class LedgerEpisodicMemory:
         except (ModelError, SetupError) as error:
             raise IndexUnavailable(f"new memories cannot be embedded: {error}") from error
 
-    async def _read(self, user_id: str, hits: Sequence[Hit], where: Where) -> list[Recall]:
-        """The interactions behind the hits, as the ledger has them now; the index is never taken at its word."""
-        rows = await self._interactions.get_many(user_id, [hit.id for hit in hits])
-        return [
-            Recall(interaction=rows[hit.id], score=hit.score)
-            for hit in hits
-            if hit.id in rows and rows[hit.id].user_id == user_id and matches(rows[hit.id], where)
-        ]
+
+def _checked(user_id: str, hits: Sequence[Hit], rows: Mapping[str, Interaction], where: Where) -> list[Recall]:
+    """The interactions behind the hits, as the ledger has them now; the index is never taken at its word."""
+    return [
+        Recall(interaction=rows[hit.id], score=hit.score)
+        for hit in hits
+        if hit.id in rows and rows[hit.id].user_id == user_id and matches(rows[hit.id], where)
+    ]
 
 
 def matches(interaction: Interaction, where: Where) -> bool:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from personaagent.errors import InvalidVector, PersonaAgentError
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.outbox import Outbox, Work
+from personaagent.ledger.outbox import Outbox, Work, by_user
 from personaagent.memory.ranking import dense_text, lexical_text
 from personaagent.ports import Embedder, Point, VectorIndex
 from personaagent.types import Interaction
@@ -37,6 +37,14 @@ class _Lane:
     covered: int = 0  # the last of them whose work a flush has carried out
 
 
+@dataclass(eq=False, slots=True)
+class Watched:
+    """Whether the index changed for a user while somebody looked."""
+
+    user_id: str
+    changed: bool = False
+
+
 class Indexer:
     """Brings the index up to the ledger: at least once, in order, one flush at a time in this process."""
 
@@ -55,6 +63,8 @@ class Indexer:
         self._embedder = embedder
         self._backoff_s = tuple(backoff_s)
         self._lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lane] = WeakKeyDictionary()
+        self._soon: WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[bool]]] = WeakKeyDictionary()
+        self._watched: set[Watched] = set()
         self._retries: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
 
     async def flush(
@@ -94,7 +104,7 @@ class Indexer:
             async with lane.flushing:
                 if lane.covered >= mine:
                     return True
-                if self.retrying:
+                if self._is_retrying():
                     return False  # the flush that this one waited for has failed
                 covers = lane.asked  # whoever asked by now had written before
                 if await self._drain(None, BATCH, None) < BATCH:
@@ -107,9 +117,30 @@ class Indexer:
             return False
         return True
 
+    def flush_soon(self, user_id: str) -> None:
+        """Flush in the background: what is in the ledger is safe, and a search first settles what waits."""
+        if not self.retrying:
+            soon = self._soon.setdefault(asyncio.get_running_loop(), set())
+            task = asyncio.create_task(self.try_flush(user_id))
+            soon.add(task)
+            task.add_done_callback(soon.discard)
+
+    @contextmanager
+    def watching(self, user_id: str) -> Iterator[Watched]:
+        """Tell whether a flush here changed this user's part of the index meanwhile: a search may have missed it."""
+        watched = Watched(user_id)
+        self._watched.add(watched)
+        try:
+            yield watched
+        finally:
+            self._watched.discard(watched)
+
     @property
     def retrying(self) -> bool:
         """Whether work waits for the index to come back."""
+        return self._is_retrying()
+
+    def _is_retrying(self) -> bool:
         task = self._retries.get(asyncio.get_running_loop())
         return task is not None and not task.done()
 
@@ -118,7 +149,8 @@ class Indexer:
         return await self._outbox.depth(user_id)
 
     async def close(self) -> None:
-        """Stop the retry; what waits stays in the ledger."""
+        """Finish the flushes that were asked for and stop the retry; what still waits stays in the ledger."""
+        await asyncio.gather(*self._soon.pop(asyncio.get_running_loop(), ()))
         task = self._retries.pop(asyncio.get_running_loop(), None)
         if task is not None:
             task.cancel()
@@ -130,14 +162,15 @@ class Indexer:
         total = 0 if progress is None else await self._outbox.depth(user_id)
         while limit is None or done < limit:
             size = BATCH if limit is None else min(BATCH, limit - done)
-            work = await self._outbox.pending(size, user_id)
+            work, present = await self._outbox.due(size, user_id)
+            more = 0
             if work:
-                await self._carry_out(work)
-                await self._outbox.done([piece.seq for piece in work])
+                await self._carry_out(work, present)
+                more = await self._outbox.done(work)
                 done += len(work)
                 if progress is not None:
                     progress(done, max(total, done))
-            if len(work) < size:
+            if len(work) < size and not more:
                 break  # what comes meanwhile has a flush of its own
         return done
 
@@ -161,24 +194,18 @@ class Indexer:
     def _lane(self) -> _Lane:
         return self._lanes.setdefault(asyncio.get_running_loop(), _Lane())
 
-    async def _carry_out(self, work: Sequence[Work]) -> None:
+    async def _carry_out(self, work: Sequence[Work], present: Mapping[str, Mapping[str, Interaction]]) -> None:
         for user_id in dict.fromkeys(piece.user_id for piece in work if piece.op == "delete_user"):
             await self._index.delete_user(user_id)
-        wanted: dict[str, list[str]] = {}
-        for piece in work:
-            if piece.interaction_id is not None and piece.interaction_id not in wanted.setdefault(piece.user_id, []):
-                wanted[piece.user_id].append(piece.interaction_id)
-        present = await self._present(wanted)
+        wanted = by_user(work)
         await self._upsert([present[user][key] for user, ids in wanted.items() for key in ids if key in present[user]])
-        # what was forgotten while it was embedded, by another process, must not come back
-        present = await self._present(wanted)
         for user_id, ids in wanted.items():
             gone = [key for key in ids if key not in present[user_id]]
             if gone:
                 await self._index.delete(user_id, gone)
-
-    async def _present(self, wanted: dict[str, list[str]]) -> dict[str, dict[str, Interaction]]:
-        return {user_id: await self._interactions.get_many(user_id, ids) for user_id, ids in wanted.items()}
+        for watched in list(self._watched):
+            if any(piece.user_id == watched.user_id for piece in work):
+                watched.changed = True
 
     async def _upsert(self, interactions: Sequence[Interaction]) -> None:
         if not interactions:

@@ -130,7 +130,7 @@ async def test_the_outbox_gives_work_in_order_until_it_is_done(database: Databas
     work = await outbox.pending(3)
     assert [w.interaction_id for w in work] == ["i0", "i1", "i2"]
     assert [w.interaction_id for w in await outbox.pending(9, "bob")] == ["i2"]
-    await outbox.done([work[0].seq, work[2].seq])
+    await outbox.done([work[0], work[2]])
     assert [w.interaction_id for w in await outbox.pending(9)] == ["i1", "i3"]
     assert (await outbox.depth(), await outbox.depth("ann"), await outbox.depth("bob")) == (2, 2, 0)
 
@@ -139,7 +139,7 @@ async def test_a_number_of_the_outbox_is_never_given_twice(database: Database) -
     outbox, interactions = Outbox(database), Interactions(database)
     await interactions.append(Interaction(id="a", user_id="ann", query="q", created_at=at(0)))
     (first,) = await outbox.pending(9)
-    await outbox.done([first.seq])
+    await outbox.done([first])
     await interactions.append(Interaction(id="b", user_id="ann", query="q", created_at=at(1)))
     (second,) = await outbox.pending(9)
     assert second.seq > first.seq
