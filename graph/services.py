@@ -82,6 +82,7 @@ class Services:
             self.embedder,
             half_life_days=self.settings.recency_half_life_days,
             spool=spool,
+            wait_for_index=False,
         )
         self.semantic = LedgerSemanticMemory(self.facts, self.embedder, token_budget=self.settings.profile_token_budget)
         self.personas = LedgerPersonaStore(self.database)
