@@ -110,6 +110,8 @@ def _handle(line: str, conversation: Conversation, screen: _Screen, do: Any) -> 
         elif command in {"/wrong", "/good"}:
             result = do(conversation.wrong(rest.strip()) if command == "/wrong" else conversation.good())
             screen.out.print("Noted" + ("; alignment follows." if result.get("due") else "."), style="dim")
+            if back := result.get("rolled_back"):
+                screen.out.print(f"Persona {back.version}: {back.reason}", style="magenta")
         else:
             screen.show(_answered(line, conversation, screen, do))
     except PersonaAgentError as error:

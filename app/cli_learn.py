@@ -97,10 +97,13 @@ def feedback(
             "alignment_due": result["due"],
             "outcome": result.get("outcome"),
             "committed": committed.version if committed else None,
+            "rolled_back": result.get("rolled_back"),
         }
 
     def view(result: dict[str, Any]) -> str:
         noted = f"noted: {result['interaction'].ground_truth or result['interaction'].rating}"
+        if back := result["rolled_back"]:
+            noted += f"\npersona {back.version}: {back.reason}"
         if result["alignment_due"] and align_ is When.BACKGROUND:
             return f"{noted}\nan alignment waits: `personaagent worker` or `personaagent align` carries it out"
         return f"{noted}\n{result['outcome']}" if result["outcome"] else noted

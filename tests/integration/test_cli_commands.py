@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from cli_house import Cli, history_file
+from graph.services import Services
 from personaagent.errors import ModelDenied, ModelUnreachable
+from personaagent.types import Persona
 from scripted import ScriptedModels
 
 ROWS = [("does it rain in Oslo", "yes"), ("is the moon cheese", "no"), ("is tea hot", "yes"), ("do cats fly", "no")]
@@ -93,6 +96,32 @@ def test_align_tells_its_outcome_and_cost(cli: Cli, tmp_path: Path) -> None:
     shown = cli("align", "--user", "ann", "--epochs", "1", "--batch", "2", "--judge", "4")
     assert "2 interactions teach, 4 newer ones judge" in shown.err
     assert "epoch 1: candidates:" in shown.err
+
+
+def test_what_the_gate_turned_down_is_listed_with_alignment_epoch_and_reason(cli: Cli, tmp_path: Path) -> None:
+    assert "none was turned down" in cli("persona", "candidates", "--user", "ann").out
+    cli("import", str(history_file(tmp_path, ROWS * 3, task="quiz", choices=["yes", "no"])), "--user", "ann")
+    cli("align", "--user", "ann", "--epochs", "1")
+    listed = cli("persona", "candidates", "--user", "ann", "--json").json
+    assert listed
+    assert {row["epoch"] for row in listed} == {1}
+    assert len({row["run"] for row in listed}) == 1
+    assert all(row["verdict"]["reason"] for row in listed)
+
+
+def test_feedback_says_that_the_monitor_took_a_version_back(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken_back = Persona(
+        user_id="ann", version=2, sections={}, origin="rollback", created_at=datetime.now(UTC), parent=1,
+        reason="rolled back by the monitor: live loss 0.10 → 0.90",
+    )  # fmt: skip
+
+    async def watch_persona(self: Services, user_id: str) -> Persona:
+        return taken_back
+
+    monkeypatch.setattr(Services, "watch_persona", watch_persona)
+    turn = cli("chat", "--user", "ann", "--once", "hello there", "--json").json
+    told = cli("feedback", "--user", "ann", "-i", turn["interaction_id"], "--truth", "tea")
+    assert "persona 2: rolled back by the monitor" in told.out
 
 
 def test_versions_are_edited_compared_and_rolled_back(cli: Cli, tmp_path: Path) -> None:
