@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from contextlib import suppress
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from socket import socket
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,6 +63,18 @@ async def _serve(services: Services, host: str, port: int, proposed: str) -> Non
     from app.worker import Worker
 
     class Server(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """Stop in order; uvicorn's own would end the process by the signal before the work is given back."""
+            loop = asyncio.get_running_loop()
+            for one in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(one, self.handle_exit, one, None)
+            try:
+                yield
+            finally:
+                for one in (signal.SIGTERM, signal.SIGINT):
+                    loop.remove_signal_handler(one)
+
         async def startup(self, sockets: list[socket] | None = None) -> None:
             await super().startup(sockets)
             for one in self.servers:
@@ -76,7 +90,7 @@ async def _serve(services: Services, host: str, port: int, proposed: str) -> Non
     app = build_app(lambda: services, services.settings, proposed=proposed)
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", server_header=False, timeout_graceful_shutdown=SHUTDOWN_S,
-        proxy_headers=False,
+        proxy_headers=services.settings.auth != "dev",  # from a proxy on this machine
     )  # fmt: skip
     work = asyncio.create_task(Worker(services).forever(told))
     try:

