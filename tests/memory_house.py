@@ -92,9 +92,9 @@ class FailingIndex:
 class House:
     """The parts, and a switch for each store that can be down."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, ledger: str | None = None) -> None:
         self.home = home
-        self.database = Database(sqlite_url(home))
+        self.database = Database(ledger or sqlite_url(home))
         self.interactions = Interactions(self.database)
         self.outbox = Outbox(self.database)
         self.facts = Facts(self.database)
@@ -121,9 +121,12 @@ class House:
             raise LedgerUnavailable("the ledger is down")
 
         self.interactions.append = fail  # type: ignore[method-assign]
+        self.interactions.label = fail  # type: ignore[method-assign]
+        self.interactions.rate = fail  # type: ignore[method-assign]
 
     def ledger_up(self) -> None:
-        del self.interactions.append  # type: ignore[method-assign]
+        for name in ("append", "label", "rate"):
+            delattr(self.interactions, name)
 
     async def found(self, user: str, query: str, k: int = 50, where: Where = Where()) -> list[str]:
         return [recall.interaction.id for recall in await self.episodic.search(user, query, k, where)]
@@ -135,8 +138,9 @@ class House:
 
 
 @asynccontextmanager
-async def opened(home: Path) -> AsyncIterator[House]:
-    house = House(home)
+async def opened(home: Path, ledger: str | None = None) -> AsyncIterator[House]:
+    """A house in a folder, its ledger there or at a URL."""
+    house = House(home, ledger)
     try:
         yield house
     finally:

@@ -1,7 +1,8 @@
 """A soak: many users at once append, search, label and forget while the memory is closed and opened again.
 
 ``python -m evals.perf.soak --users 200 --interactions 50000 --seed 1``. Afterwards a checker proves that every
-acknowledged write is there exactly once, every forgotten one is nowhere, and that no result ever crossed users.
+acknowledged write is there exactly once, every forgotten one is in no
+table, index, persona, outbox, spool, export or file, and that no result ever crossed users.
 Exits non-zero with what was found. The seed is printed, and makes the same plan of actions again.
 """
 
@@ -34,6 +35,7 @@ from personaagent.memory.forgetting import Forgetter, Selection
 from personaagent.memory.index_edge import EdgeIndex
 from personaagent.memory.indexer import Indexer
 from personaagent.memory.portability import export_user
+from personaagent.memory.spool import Spool
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.ports import Point
 from personaagent.types import Clause, FactOperation, Interaction, Section
@@ -68,8 +70,9 @@ class House:
         self.personas = LedgerPersonaStore(self.database)
         self.index = FlakyIndex(home / "index", embedder.name, embedder.dim)
         self.indexer = Indexer(self.outbox, self.interactions, self.index, embedder, backoff_s=[0.05])
-        self.memory = LedgerEpisodicMemory(self.interactions, self.indexer, self.index, embedder)
-        self.forgetter = Forgetter(self.database, self.indexer)
+        self.spool = Spool(home / "spool")
+        self.memory = LedgerEpisodicMemory(self.interactions, self.indexer, self.index, embedder, spool=self.spool)
+        self.forgetter = Forgetter(self.database, self.indexer, spool=self.spool)
 
     async def close(self) -> None:
         """Release everything."""
@@ -165,9 +168,13 @@ async def _derive(house: House, account: Account, keys: list[str]) -> None:
 
 async def _forget(house: House, account: Account, keys: list[str]) -> None:
     # a fact that names several words stands until all its evidence is gone: forget its evidence as a whole
-    for fact in await house.facts.history(account.user_id):
-        if set(fact.evidence) & set(keys):
-            keys = list(dict.fromkeys([*keys, *fact.evidence]))
+    facts = await house.facts.history(account.user_id)
+    reached = -1
+    while reached < len(keys):  # until no fact that is touched has other evidence
+        reached = len(keys)
+        for fact in facts:
+            if set(fact.evidence) & set(keys):
+                keys = list(dict.fromkeys([*keys, *fact.evidence]))
     await house.forgetter.forget(account.user_id, Selection(ids=tuple(keys)))
     for key in keys:
         account.kept.pop(key, None)
@@ -181,6 +188,8 @@ async def check(house: House, accounts: list[Account], tally: Tally) -> None:
             await house.indexer.flush()
         except IndexUnavailable:
             continue  # a fault of the soak
+    if waiting := await house.outbox.depth() + await house.spool.depth():
+        tally.broken.append(f"{waiting} pieces of work still wait in outbox and spool")
     for account in accounts:
         user = account.user_id
         there = await house.interactions.newest(user, account.count + 1)
@@ -193,7 +202,8 @@ async def check(house: House, accounts: list[Account], tally: Tally) -> None:
             if [recall.interaction.id for recall in best] != [key]:
                 tally.broken.append(f"{user}: {key} is not found by its own word")
         rejected = await Candidates(house.database).newest(user, 1_000)
-        everything = json.dumps(await export_user(house.database, user)) + str(rejected)
+        versions = await house.personas.history(user)
+        everything = json.dumps(await export_user(house.database, user)) + str(rejected) + str(versions)
         for key, word in account.forgotten.items():
             if word in everything or f'"id": "{key}"' in everything:
                 tally.broken.append(f"{user}: forgotten {key} is still in the export")
@@ -201,11 +211,12 @@ async def check(house: House, accounts: list[Account], tally: Tally) -> None:
 
 def on_disk(home: Path, accounts: list[Account]) -> list[str]:
     """The forgotten words that some file of the data folder still has."""
-    found = set()
+    found: dict[bytes, str] = {}
     for path in home.rglob("*"):
         if path.is_file():
-            found |= set(_WORD.findall(path.read_bytes()))
-    return [f"{word} is on disk" for a in accounts for word in a.forgotten.values() if word.encode() in found]
+            found |= dict.fromkeys(_WORD.findall(path.read_bytes()), path.name)
+    gone = [word for account in accounts for word in account.forgotten.values()]
+    return [f"{word} is on disk, in {found[word.encode()]}" for word in gone if word.encode() in found]
 
 
 async def main(users: int, interactions: int, restarts: int, seed: int, home: Path) -> int:

@@ -111,23 +111,32 @@ class Interactions:
             return list(rows.scalars())
 
     async def label(
-        self, user_id: str, interaction_id: str, ground_truth: str, source: TruthSource, confidence: float = 1.0
+        self,
+        user_id: str,
+        interaction_id: str,
+        ground_truth: str,
+        source: TruthSource,
+        confidence: float = 1.0,
+        *,
+        given_at: datetime | None = None,
     ) -> Interaction:
-        """Set the ground truth; an explicit one stays where an implicit one comes.
+        """Set the ground truth; an explicit one stays where an implicit one comes. ``given_at`` None is now.
 
         Raises UnknownInteraction, InvalidLabel.
         """
-        now = datetime.now(UTC)
+        now = given_at or datetime.now(UTC)
         return await self._change(
             user_id, interaction_id, lambda past: labelled(past, ground_truth, source, confidence, now)
         )
 
-    async def rate(self, user_id: str, interaction_id: str, rating: int) -> Interaction:
+    async def rate(
+        self, user_id: str, interaction_id: str, rating: int, *, given_at: datetime | None = None
+    ) -> Interaction:
         """Set the rating; from 4 up the response becomes the ground truth where there is no explicit one.
 
         Raises UnknownInteraction, InvalidLabel.
         """
-        now = datetime.now(UTC)
+        now = given_at or datetime.now(UTC)
         return await self._change(user_id, interaction_id, lambda past: rated(past, rating, now))
 
     async def delete(self, user_id: str, ids: Sequence[str]) -> int:

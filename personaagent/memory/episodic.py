@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 
 from personaagent.errors import IndexUnavailable, LedgerUnavailable, ModelError, SetupError
 from personaagent.inputs import check_user_id
@@ -11,7 +13,7 @@ from personaagent.ledger.interactions import Interactions
 from personaagent.memory.indexer import Indexer
 from personaagent.memory.intake import storable, storable_text
 from personaagent.memory.ranking import ranked
-from personaagent.memory.spool import Spool
+from personaagent.memory.spool import Spool, WaitingFeedback, deliver
 from personaagent.ports import Embedder, Hit, VectorIndex, Vectors, Where
 from personaagent.types import Interaction, Recall, TruthSource
 
@@ -75,12 +77,15 @@ class LedgerEpisodicMemory:
         return new
 
     async def drain_spool(self) -> int:
-        """Bring what waited for the ledger into it; returns how many interactions."""
+        """Bring what waited for the ledger into it; returns how many pieces."""
         if self._spool is None or not self._spooled:
             return 0
-        done = await self._spool.drain(self._interactions.append)
-        self._spooled = False
-        return done
+        self._spooled = False  # before: what is added meanwhile asks for a drain of its own
+        try:
+            return await self._spool.drain(partial(deliver, self._interactions))
+        except LedgerUnavailable:
+            self._spooled = True
+            raise
 
     async def get(self, user_id: str, interaction_id: str) -> Interaction:
         """The interaction; raises UnknownInteraction."""
@@ -128,19 +133,46 @@ class LedgerEpisodicMemory:
     ) -> Interaction:
         """Set what the user really wanted. Explicit truth replaces implicit, never the reverse.
 
-        Raises UnknownInteraction, InvalidLabel.
+        Raises UnknownInteraction, InvalidLabel; LedgerUnavailable, whose message says whether the label is kept.
         """
         check_user_id(user_id)
         truth = await asyncio.to_thread(storable_text, ground_truth)
-        labelled = await self._interactions.label(user_id, interaction_id, truth, source, confidence)
+        given = WaitingFeedback(
+            user_id=user_id,
+            interaction_id=interaction_id,
+            given_at=datetime.now(UTC),
+            ground_truth=truth,
+            source=source,
+            confidence=confidence,
+        )
+        try:
+            await self.drain_spool()
+            labelled = await self._interactions.label(user_id, interaction_id, truth, source, confidence)
+        except LedgerUnavailable as error:
+            raise await self._kept(given, error) from error
         await self._indexer.try_flush(user_id)
         return labelled
 
     async def rate(self, user_id: str, interaction_id: str, rating: int) -> Interaction:
         """Set what the user thought of the response, 1 to 5; from 4 up the response becomes the ground truth."""
-        rated = await self._interactions.rate(check_user_id(user_id), interaction_id, rating)
+        check_user_id(user_id)
+        now = datetime.now(UTC)
+        given = WaitingFeedback(user_id=user_id, interaction_id=interaction_id, given_at=now, rating=rating)
+        try:
+            await self.drain_spool()
+            rated = await self._interactions.rate(user_id, interaction_id, rating)
+        except LedgerUnavailable as error:
+            raise await self._kept(given, error) from error
         await self._indexer.try_flush(user_id)
         return rated
+
+    async def _kept(self, given: WaitingFeedback, error: LedgerUnavailable) -> LedgerUnavailable:
+        """Keep feedback on disk while the ledger is down; returns what the caller is to be told."""
+        if self._spool is None:
+            return error
+        await self._spool.add(given)
+        self._spooled = True
+        return LedgerUnavailable(f"the feedback is kept and goes in once the ledger answers ({error})")
 
     async def count(self, user_id: str, where: Where = Where()) -> int:
         """How many interactions the user has."""

@@ -24,7 +24,7 @@ from personaagent.ledger.tables import facts as facts_table
 from personaagent.ledger.users import Users
 from personaagent.memory.episodic import matches
 from personaagent.memory.indexer import Indexer
-from personaagent.memory.spool import Spool
+from personaagent.memory.spool import Spool, WaitingFeedback
 from personaagent.memory.statistics import statistic_facts
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.ports import Where
@@ -96,11 +96,14 @@ class Forgetter:
         gone, trimmed = await self._facts.drop_evidence(user_id, ids)
         rebuilt = await self._personas.drop_evidence(user_id, ids)
         candidates = await self._candidates.drop_evidence(user_id, ids)
+        counted = any(interaction.ground_truth is not None for interaction in chosen)
+        if counted:
+            await self._drop_statistics(user_id)  # before the interactions: a crash must not leave them counted
         await self._interactions.delete(user_id, sorted(found))
         late, late_trimmed = await self._facts.drop_evidence(user_id, ids)
         rebuilt = await self._personas.drop_evidence(user_id, ids) or rebuilt
         candidates += await self._candidates.drop_evidence(user_id, ids)
-        if any(interaction.ground_truth is not None for interaction in chosen):
+        if counted:
             await self._count_anew(user_id)
         return ForgetReport(
             user_id=user_id,
@@ -175,15 +178,23 @@ class Forgetter:
             )
             return waiting.user_id == user_id and chosen
 
-        return await self._spool.drop(unwanted)
+        def unwanted_feedback(waiting: WaitingFeedback, gone: set[str]) -> bool:
+            about = {waiting.interaction_id} & (found | gone | set(selection.ids))
+            return waiting.user_id == user_id and (selection.everything or bool(about))
 
-    async def _count_anew(self, user_id: str) -> None:
-        """Statistics count interactions that they do not name: make them again, without a history, of what is left."""
+        return await self._spool.drop(unwanted, unwanted_feedback)
+
+    async def _drop_statistics(self, user_id: str) -> None:
+        """Delete what counts interactions without naming them, with its history."""
         mine = facts_table.c.user_id == user_id, facts_table.c.source == "statistics"
         async with self._database.write(user_id) as connection:
-            gone = (await connection.execute(delete(facts_table).where(*mine))).rowcount
+            await connection.execute(delete(facts_table).where(*mine))
+
+    async def _count_anew(self, user_id: str) -> None:
+        """Make the statistics of what is left; after a crash the next refresh of the profile makes them."""
+        await self._drop_statistics(user_id)
         through = await self._facts.through(user_id)
-        if gone and through is not None:
+        if through is not None:
             history = await self._interactions.newest(user_id, PAGE, Where(labelled=True))
             await self._facts.apply(user_id, statistic_facts(history, []), through=through)
 

@@ -1,4 +1,4 @@
-"""Where interactions wait while the ledger itself is down: one durable file each, in the order in which they came.
+"""Where interactions and feedback wait while the ledger itself is down: one durable file each, in their order.
 
 A file an interaction rather than one growing file: a rename is atomic, so a crash leaves no half-written one, and
 processes that share the folder cannot cut each other's lines or remove what another one is about to append.
@@ -12,65 +12,98 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from personaagent.errors import HomeNotWritable
-from personaagent.types import Interaction
+from personaagent.errors import HomeNotWritable, InputError
+from personaagent.ledger.interactions import Interactions
+from personaagent.types import Interaction, TruthSource
 
-_CODEC: TypeAdapter[Interaction] = TypeAdapter(Interaction)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingFeedback:
+    """A ground truth with its source, or a rating, of an interaction; given at that time."""
+
+    user_id: str
+    interaction_id: str
+    given_at: datetime
+    ground_truth: str | None = None
+    source: TruthSource = "correction"
+    confidence: float = 1.0
+    rating: int | None = None
+
+
+Waiting = Interaction | WaitingFeedback
+_CODEC: TypeAdapter[Waiting] = TypeAdapter(Waiting)
 
 logger = logging.getLogger(__name__)
 
 
 class Spool:
-    """Interactions on their way to the ledger, in ``folder`` (made at first use)."""
+    """Interactions and feedback on their way to the ledger, in ``folder`` (made at first use)."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._counter = itertools.count()
 
-    async def add(self, interaction: Interaction) -> None:
-        """Keep the interaction; it is on disk when this returns. Raises HomeNotWritable."""
-        await asyncio.to_thread(self._add, interaction)
+    async def add(self, waiting: Waiting) -> None:
+        """Keep it; it is on disk when this returns. Raises HomeNotWritable."""
+        await asyncio.to_thread(self._add, waiting)
 
     async def depth(self) -> int:
-        """How many interactions wait."""
+        """How many pieces wait."""
         return len(await asyncio.to_thread(self._files))
 
-    async def drain(self, store: Callable[[Interaction], Awaitable[object]]) -> int:
-        """Hand every waiting interaction to ``store``, oldest first; each file goes once ``store`` has returned.
+    async def oldest(self) -> datetime | None:
+        """Since when the oldest piece waits, or None."""
+        files = await asyncio.to_thread(self._files)
+        told = [path.name.partition("-")[0] for path in files]
+        nanoseconds = next((int(name) for name in told if name.isdigit()), None)
+        return None if nanoseconds is None else datetime.fromtimestamp(nanoseconds / 1e9, UTC)
 
-        ``store`` must take the same interaction twice without harm: a crash in between, or another process that
-        drains the same folder, repeats it. What ``store`` raises ends the draining; the rest waits on.
+    async def drain(self, store: Callable[[Waiting], Awaitable[object]]) -> int:
+        """Hand everything that waits to ``store``, oldest first; each file goes once ``store`` has returned.
+
+        ``store`` must take the same piece twice without harm: a crash in between, or another process that drains the
+        same folder, repeats it. What ``store`` raises ends the draining; the rest waits on.
         """
         done = 0
         for path in await asyncio.to_thread(self._files):
-            interaction = await asyncio.to_thread(self._read, path)
-            if interaction is not None:
-                await store(interaction)
+            waiting = await asyncio.to_thread(self._read, path)
+            if waiting is not None:
+                await store(waiting)
                 await asyncio.to_thread(path.unlink, True)
                 done += 1
         return done
 
-    async def drop(self, unwanted: Callable[[Interaction], bool]) -> list[str]:
-        """Remove waiting interactions that are to be forgotten; returns their ids."""
+    async def drop(
+        self, unwanted: Callable[[Interaction], bool], unwanted_feedback: Callable[[WaitingFeedback, set[str]], bool]
+    ) -> list[str]:
+        """Remove what is to be forgotten; returns the ids of the interactions.
+
+        ``unwanted_feedback`` is told the ids that are gone so far: feedback comes after what it is about.
+        """
         gone: list[str] = []
         for path in await asyncio.to_thread(self._files):
-            interaction = await asyncio.to_thread(self._read, path)
-            if interaction is not None and unwanted(interaction):
+            waiting = await asyncio.to_thread(self._read, path)
+            if isinstance(waiting, Interaction):
+                if unwanted(waiting):
+                    await asyncio.to_thread(path.unlink, True)
+                    gone.append(waiting.id)
+            elif waiting is not None and unwanted_feedback(waiting, set(gone)):
                 await asyncio.to_thread(path.unlink, True)
-                gone.append(interaction.id)
         return gone
 
-    def _add(self, interaction: Interaction) -> None:
+    def _add(self, waiting: Waiting) -> None:
         name = f"{time.time_ns():020d}-{next(self._counter):06d}-{os.getpid()}"
         temporary = self._folder / f"{name}.part"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
-                file.write(_CODEC.dump_json(interaction))
+                file.write(_CODEC.dump_json(waiting))
                 file.flush()
                 os.fsync(file.fileno())
             temporary.rename(self._folder / f"{name}.json")
@@ -78,13 +111,13 @@ class Spool:
         except OSError as error:
             raise HomeNotWritable(
                 f"{self._folder} cannot be written ({error.strerror}), and the ledger does not answer: "
-                "the interaction could not be kept; mend either and send it again"
+                "nothing could be kept; mend either and send it again"
             ) from error
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("*.json")) if self._folder.is_dir() else []
 
-    def _read(self, path: Path) -> Interaction | None:
+    def _read(self, path: Path) -> Waiting | None:
         try:
             return _CODEC.validate_json(path.read_bytes())
         except FileNotFoundError:
@@ -92,6 +125,26 @@ class Spool:
         except (OSError, ValidationError) as error:
             logger.error("%s cannot be read and stays where it is: %s", path, str(error).splitlines()[0])
             return None
+
+
+async def deliver(interactions: Interactions, waiting: Waiting) -> None:
+    """Bring one piece into the ledger; again it changes nothing, and feedback that came later is not overwritten."""
+    if isinstance(waiting, Interaction):
+        await interactions.append(waiting)
+        return
+    user_id, key = waiting.user_id, waiting.interaction_id
+    try:
+        past = await interactions.get(user_id, key)
+        if past.labelled_at is not None and past.labelled_at >= waiting.given_at:
+            return
+        if waiting.rating is not None:
+            await interactions.rate(user_id, key, waiting.rating, given_at=waiting.given_at)
+        elif waiting.ground_truth is not None:
+            await interactions.label(
+                user_id, key, waiting.ground_truth, waiting.source, waiting.confidence, given_at=waiting.given_at
+            )
+    except InputError as error:
+        logger.error("feedback that waited for the ledger cannot be used: %s", error)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from personaagent.errors import (
     IndexUnavailable,
     InvalidLabel,
     InvalidUserId,
+    LedgerUnavailable,
     ModelUnreachable,
     UnknownInteraction,
 )
+from personaagent.memory.forgetting import Selection
+from personaagent.memory.spool import deliver
 from personaagent.ports import Where
 from personaagent.types import ToolTrace
 
@@ -285,6 +289,47 @@ async def test_while_the_ledger_is_down_interactions_wait_on_disk_and_go_in_in_o
     assert await again.spool.depth() == 0
     assert len(await again.found("ann", "question")) == 5
     await again.close()
+
+
+async def test_feedback_given_while_the_ledger_is_down_waits_behind_its_interaction_and_goes_in_in_order(
+    house: House,
+) -> None:
+    await house.episodic.append("ann", episode(0))
+    house.ledger_down()
+    await house.episodic.append("ann", episode(1))
+    for call in (
+        house.episodic.label("ann", uid(1), "first", "correction"),
+        house.episodic.label("ann", uid(1), "second", "correction"),
+        house.episodic.rate("ann", uid(0), 5),
+        house.episodic.label("ann", uid(9), "of nothing", "correction"),
+    ):
+        with pytest.raises(LedgerUnavailable, match="is kept"):
+            await call
+    assert await house.spool.depth() == 5
+    waiting = {path: path.read_bytes() for path in (house.home / "spool").iterdir()}
+    house.ledger_up()
+    await house.episodic.rate("ann", uid(1), 2)  # any feedback brings in what waits before it
+    after = await house.episodic.newest("ann", 9)
+    assert [(i.ground_truth, i.rating) for i in after] == [(episode(0).response, 5), ("second", 2)]
+    assert await house.spool.depth() == 0
+    for path, content in waiting.items():  # a crash before the files were removed
+        path.write_bytes(content)
+    assert await house.spool.drain(partial(deliver, house.interactions)) == 5
+    assert await house.episodic.newest("ann", 9) == after
+
+
+async def test_feedback_that_waits_is_forgotten_with_what_it_is_about(house: House) -> None:
+    await house.episodic.append("ann", episode(0))
+    house.ledger_down()
+    for user, key in (("ann", uid(0)), ("bob", uid(1))):
+        with pytest.raises(LedgerUnavailable):
+            await house.episodic.label(user, key, "xylophone", "correction")
+    house.ledger_up()
+    await house.forgetter.forget("ann", Selection(ids=(uid(0),)))
+    (left,) = (house.home / "spool").iterdir()
+    assert '"bob"' in left.read_text()
+    assert (oldest := await house.spool.oldest()) is not None
+    assert oldest <= datetime.now(UTC)
 
 
 async def test_a_damaged_waiting_file_is_kept_and_the_others_go_in(house: House) -> None:
