@@ -46,7 +46,7 @@ def reply(body: dict[str, Any]) -> dict[str, Any]:
     text = "\n".join(said)
     form = body.get("response_format", {}).get("json_schema", {}).get("schema")
     if form is not None:
-        return {"role": "assistant", "content": json.dumps(_filled(form, text))}
+        return {"role": "assistant", "content": json.dumps(_filled(form, said[0]))}
     tools = {tool["function"]["name"]: tool["function"] for tool in body.get("tools", [])}
     turn = _TURN.search(said[-1])
     if "recall" in tools and body["messages"][-1]["role"] == "user" and turn and int(turn[1]) % TOOL_TURNS == 0:
@@ -56,7 +56,7 @@ def reply(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _filled(schema: dict[str, Any], text: str) -> Any:
-    """Like ``fill``, but of a closed set the value that the prompt names most: so memory and persona make it right."""
+    """Like ``fill``, but of a closed set the value that the system message names most: so a persona makes it right."""
     value = fill(schema)
     for name, inner in schema.get("properties", {}).items():
         if "enum" in inner:

@@ -24,17 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 JOBS = 60  # runs at once: fifty users and their alignments
 START_S, STOP_S = 90.0, 60.0
 SAMPLE_S = 2.0
-APP = """from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from app.server.limits import BodyLimit
-from app.server.ops import ops_lifespan, ops_routes
-from graph.services import default_services
-app = Starlette(
-    routes=ops_routes(default_services),
-    lifespan=ops_lifespan(default_services),
-    middleware=[Middleware(BodyLimit, max_bytes=2_000_000)],
-)
-"""
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 
@@ -84,7 +73,6 @@ class Server:
                 self.port = free.getsockname()[1]
             self.home.mkdir(parents=True)
             (self.folder / "langgraph.json").write_text(json.dumps(_config()))
-            (self.folder / "load_app.py").write_text(APP)
             self._began = time.perf_counter()
         command = [str(Path(sys.executable).with_name("langgraph")), "dev", "--no-browser", "--no-reload"]
         with self.log.open("a") as out:
@@ -162,6 +150,5 @@ class Server:
 def _config() -> dict[str, Any]:
     """The project's langgraph.json, for a working directory of its own: LangGraph keeps its state beside it."""
     config: dict[str, Any] = json.loads((ROOT / "langgraph.json").read_text())
-    http = {"app": "load_app:app"} | config.get("http", {})
     checkpoints = {"path": f"{ROOT / 'evals/perf/load_checkpoints.py'}:checkpointer"}
-    return config | {"dependencies": [str(ROOT)], "env": {}, "http": http, "checkpointer": checkpoints}
+    return config | {"dependencies": [str(ROOT)], "env": {}, "checkpointer": checkpoints}
