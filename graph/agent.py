@@ -13,6 +13,7 @@ from nodes.load_persona import load_persona
 from nodes.write_memory import write_memory
 from personaagent.context import Context
 from personaagent.state import AgentInput, AgentOutput, AgentState
+from personaagent.tracing.feedback import report
 
 
 def build_agent(services: Services) -> StateGraph[AgentState, Context, AgentInput, AgentOutput]:
@@ -48,6 +49,7 @@ def build_agent(services: Services) -> StateGraph[AgentState, Context, AgentInpu
                 episodic=services.episodic,
                 note_label=services.note_label,
                 watch=services.watch_persona,
+                report=report,
             ),
         ),
         metadata={"description": "What this message says of the thread's last answer, by rules, after the reply"},

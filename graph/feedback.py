@@ -14,6 +14,7 @@ from nodes.record_feedback import record_feedback
 from nodes.watch_persona import watch_persona
 from personaagent.context import Context
 from personaagent.state import FeedbackInput, FeedbackOutput, FeedbackState
+from personaagent.tracing.feedback import report
 
 
 def route_feedback(state: FeedbackState, runtime: Runtime[Context]) -> Literal["alignment", "__end__"]:
@@ -29,7 +30,10 @@ def build_feedback(services: Services) -> StateGraph[FeedbackState, Context, Fee
     watch = services.watch("feedback")
     builder.add_node(
         "record_feedback",
-        watch("record_feedback", partial(record_feedback, episodic=services.episodic, note_label=services.note_label)),
+        watch(
+            "record_feedback",
+            partial(record_feedback, episodic=services.episodic, note_label=services.note_label, report=report),
+        ),
         metadata={"description": "The interaction gets its ground truth"},
     )
     builder.add_node(

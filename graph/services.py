@@ -44,6 +44,7 @@ from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler
 from personaagent.settings import Settings
 from personaagent.telemetry import metrics
 from personaagent.telemetry.backlog import Backlog
+from personaagent.tracing.client import set_up_tracing
 from personaagent.types import Candidate, Persona, Section, Sections, UserProfile
 
 HISTORY = 400  # newest labelled interactions that statistics are made of
@@ -58,6 +59,7 @@ class Services:
         self, settings: Settings | None = None, *, models: Models | None = None, embedder: Embedder | None = None
     ) -> None:
         self.settings = settings or Settings()
+        set_up_tracing(self.settings)
         self.models: Models = models or ModelsFromSettings(self.settings)
         self.embedder: Embedder = embedder or embedder_from(self.settings)
         self.database = database_from(self.settings)
@@ -92,7 +94,7 @@ class Services:
 
     def watch(self, graph: GraphName) -> Watch:
         """What the nodes of that graph are added through: metrics, logs and limits."""
-        return Watch(graph, self.limiter, on_langgraph_server)
+        return Watch(graph, self.limiter, on_langgraph_server, self.settings.prices)
 
     async def seed_persona(self, user_id: str) -> Persona:
         """The persona in force; version 0 is made from the profile where there is none."""

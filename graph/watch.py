@@ -2,8 +2,8 @@
 
 A builder adds its nodes through ``Watch``: ``add_node("reason", watch("reason", partial(reason, ...)))``. A watched
 node is timed, its failures are counted by name, what it says about the turn is counted, and everything logged meanwhile
-carries graph, node, hashed user and persona version. On a server the first node of a turn and of feedback asks the
-limiter. This costs some tens of microseconds a node.
+carries graph, node, hashed user and persona version; its trace, where there is one, is told the same. On a server the
+first node of a turn and of feedback asks the limiter. This costs some tens of microseconds a node.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from personaagent.inputs import user_of
 from personaagent.limits import Limiter
 from personaagent.telemetry import metrics
 from personaagent.telemetry.logs import bound, hashed_user
+from personaagent.tracing.runs import Prices, traced
 from personaagent.turn import turn_start
 
 GraphName = Literal["agent", "simulation", "feedback", "alignment"]
@@ -32,8 +33,11 @@ FIRST, LAST = "load_persona", "infer_feedback"  # nodes of a turn
 class Watch:
     """Watches the nodes of one graph. ``on_server`` says whether this run is a client's, which the limits are for."""
 
-    def __init__(self, graph: GraphName, limiter: Limiter, on_server: Callable[[], bool]) -> None:
+    def __init__(
+        self, graph: GraphName, limiter: Limiter, on_server: Callable[[], bool], prices: Prices | None = None
+    ) -> None:
         self._graph = graph
+        self._prices = prices or {}
         self._limiter = limiter
         self._on_server = on_server
 
@@ -56,6 +60,7 @@ class Watch:
                     request_id=config.get("configurable", {}).get("langgraph_request_id"),
                 ),
                 metrics.timed_node(graph, name),
+                traced(graph, user_id, config, self._prices) as trace,
             ):
                 try:
                     self._admit(graph, name, user_id, state)
@@ -65,6 +70,7 @@ class Watch:
                 except BaseException as error:
                     self._failed(graph, user_id, state, error)
                     raise
+                trace.tell(state, result or {})
             self._seen(graph, name, user_id, state, result or {})
             return result
 

@@ -15,7 +15,7 @@ from personaagent.memory.implicit import reaction
 from personaagent.ports import EpisodicMemory, Where
 from personaagent.state import AgentState
 from personaagent.turn import query_of
-from personaagent.types import Persona
+from personaagent.types import Interaction, Persona
 
 
 async def infer_feedback(
@@ -26,6 +26,7 @@ async def infer_feedback(
     episodic: EpisodicMemory,
     note_label: Callable[[str, Context], Awaitable[bool]],
     watch: Callable[[str], Awaitable[Persona | None]],
+    report: Callable[[Interaction], object],
 ) -> dict[str, Any]:
     """Label the thread's previous interaction implicitly where this message speaks of its answer, by rules alone.
 
@@ -46,6 +47,7 @@ async def infer_feedback(
             return {}
         labelled = await episodic.label(user_id, earlier.id, found.truth, "implicit", confidence=found.confidence)
         if labelled != earlier:
+            report(labelled)
             await note_label(user_id, runtime.context)
             await watch(user_id)
     except (InputError, StoreError) as error:

@@ -12,7 +12,7 @@ from personaagent.errors import InvalidLabel
 from personaagent.inputs import user_of
 from personaagent.ports import EpisodicMemory
 from personaagent.state import FeedbackState
-from personaagent.types import TruthSource
+from personaagent.types import Interaction, TruthSource
 
 
 async def record_feedback(
@@ -21,8 +21,9 @@ async def record_feedback(
     *,
     episodic: EpisodicMemory,
     note_label: Callable[[str, Context], Awaitable[bool]],
+    report: Callable[[Interaction], object],
 ) -> dict[str, Any]:
-    """Return the labelled interaction and whether an alignment is due.
+    """Return the labelled interaction, which is reported, and whether an alignment is due.
 
     Takes a ground truth (with its source) or a rating of 1 to 5. Raises UnknownInteraction, InvalidLabel.
     """
@@ -37,5 +38,6 @@ async def record_feedback(
         interaction = await episodic.rate(user_id, key, rating)
     else:
         raise InvalidLabel("feedback is empty: give ground_truth or rating")
+    report(interaction)
     due = interaction.ground_truth is not None and await note_label(user_id, runtime.context)
     return {"interaction": interaction, "due": due}

@@ -14,6 +14,7 @@ from personaagent.grounding import mark_used
 from personaagent.inputs import user_of
 from personaagent.ports import EpisodicMemory
 from personaagent.state import AgentState
+from personaagent.tracing.runs import TRACE_KEY, trace_of
 from personaagent.turn import interaction_id, personalized, query_of, turn_start
 from personaagent.types import Interaction
 
@@ -39,10 +40,16 @@ async def write_memory(
         response=state["answer"] or None,
         tools=mark_used(state.get("trace", []), state["messages"], state["answer"], context.choices or ()),
         persona_version=state.get("persona_version"),
-        metadata={"instructions": context.instructions} if context.instructions else {},
+        metadata=_metadata(context, config),
     )
     try:
         await episodic.append(user_id, interaction)
     except StoreError as error:
         return {"interaction_id": key, "degraded": [*state.get("degraded", []), f"write: {error}"]}
     return {"interaction_id": key}
+
+
+def _metadata(context: Context, config: RunnableConfig) -> dict[str, Any]:
+    """What else is kept of the turn: the task's words, and the trace that feedback on it belongs to."""
+    told = {"instructions": context.instructions, TRACE_KEY: trace_of(config)}
+    return {name: value for name, value in told.items() if value}

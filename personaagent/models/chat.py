@@ -99,6 +99,8 @@ class ModelsFromSettings:
                 role=role,
                 where=self.where(),
                 model=model,
+                tags=[f"role:{role}"],
+                metadata={"role": role},
                 base_url=url,
                 api_key=SecretStr(self._key or "none"),
                 temperature=0,
