@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import uvicorn
 from langchain_core.messages import BaseMessage
 
@@ -26,9 +28,33 @@ from personaagent.settings import Settings
 from personaagent.types import Interaction, ToolTrace
 from scripted import HashEmbedder, ScriptedModels
 
+HERE = "http://127.0.0.1:8123"
+TOKEN = re.compile(r'name="token" value="([0-9a-f]{64})"')
 ANN, BOB = "journalist-10", "journalist-26"
 LEARNT = "Nearly everything you write appears under politics."
 CANARY = "<img src=x onerror=alert(1)><script>document.title='owned'</script>"
+
+
+class Browser:
+    """Cookies, and the newest form token, as a browser keeps them."""
+
+    def __init__(self, services: Services, peer: str = "127.0.0.1") -> None:
+        app = build_app(lambda: services, services.settings)
+        transport = httpx.ASGITransport(app, client=(peer, 5_000))
+        self.http = httpx.AsyncClient(transport=transport, base_url=HERE)
+        self.token = ""
+
+    async def get(self, path: str) -> httpx.Response:
+        response = await self.http.get(path)
+        self.token = (TOKEN.findall(response.text) or [self.token])[0]
+        return response
+
+    async def post(self, path: str, headers: dict[str, str] | None = None, **fields: str) -> httpx.Response:
+        return await self.http.post(path, data={"token": self.token} | fields, headers=headers or {"Origin": HERE})
+
+    async def sign_in(self, credential: str) -> httpx.Response:
+        await self.get("/me/sign-in")
+        return await self.post("/me/sign-in", credential=credential)
 
 
 def scripted() -> ScriptedModels:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,40 +12,14 @@ import jwt
 import pytest
 
 from app.cli_serve import check_address
-from app.server.http import build_app
 from app.server.page.house import MAX_FORM_BYTES
 from app.server.page.signing import safe_target
 from app.server.session import COOKIE, kept_secret
 from graph.services import Services
-from page_house import CANARY, key_of, poison, services_in
+from page_house import CANARY, HERE, Browser, key_of, poison, services_in
 from personaagent.errors import LedgerUnavailable, SetupError
 from personaagent.settings import Settings
 from personaagent.types import Clause, Section
-
-HERE = "http://127.0.0.1:8123"
-TOKEN = re.compile(r'name="token" value="([0-9a-f]{64})"')
-
-
-class Browser:
-    """Cookies, and the newest form token, as a browser keeps them."""
-
-    def __init__(self, services: Services, peer: str = "127.0.0.1") -> None:
-        app = build_app(lambda: services, services.settings)
-        transport = httpx.ASGITransport(app, client=(peer, 5_000))
-        self.http = httpx.AsyncClient(transport=transport, base_url=HERE)
-        self.token = ""
-
-    async def get(self, path: str) -> httpx.Response:
-        response = await self.http.get(path)
-        self.token = (TOKEN.findall(response.text) or [self.token])[0]
-        return response
-
-    async def post(self, path: str, headers: dict[str, str] | None = None, **fields: str) -> httpx.Response:
-        return await self.http.post(path, data={"token": self.token} | fields, headers=headers or {"Origin": HERE})
-
-    async def sign_in(self, credential: str) -> httpx.Response:
-        await self.get("/me/sign-in")
-        return await self.post("/me/sign-in", credential=credential)
 
 
 @pytest.fixture

@@ -1,0 +1,105 @@
+"""What the views do: comparing costs and is bounded, forgetting takes what was said, reading makes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from app.server.http import build_app
+from app.server.page.forgetting import foresee
+from graph.services import Services
+from graph_house import past
+from page_house import Browser, services_in
+from personaagent.memory.forgetting import Selection
+from personaagent.ports import Where
+from personaagent.types import Clause, FactOperation, Section
+
+
+@pytest.fixture
+async def services(own_settings: Path) -> AsyncIterator[Services]:
+    made = services_in(own_settings, align_daily_calls=5)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def ann(services: Services) -> Browser:
+    browser = Browser(services)
+    await browser.sign_in("ann")
+    await browser.get("/me")
+    return browser
+
+
+async def test_comparing_is_booked_keeps_nothing_and_stops_when_the_budget_is_spent(
+    ann: Browser, services: Services
+) -> None:
+    await services.seed_persona("ann")
+    question = {"query": "Which film tonight?", "left": "0", "right": "0"}
+    assert "Both answer the same" in (await ann.post("/me/try", **question)).text
+    assert (await ann.post("/me/try", **question)).status_code == 200
+    calls, _ = await services.budget.spent("ann", datetime.now(UTC).date())
+    assert calls == 4
+    refused = await ann.post("/me/try", **question)
+    assert refused.status_code == 429 and "budget" in refused.text
+    assert await services.episodic.count("ann") == 0
+
+
+async def test_one_comparison_at_a_time(ann: Browser, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    await services.seed_persona("ann")
+    entered, go_on = asyncio.Event(), asyncio.Event()
+    real = services.remaining_budget
+
+    async def slow(user_id: str) -> int:
+        entered.set()
+        await go_on.wait()
+        return await real(user_id)
+
+    monkeypatch.setattr(services, "remaining_budget", slow)
+    question = {"query": "Which film tonight?", "left": "0", "right": "0"}
+    first = asyncio.create_task(ann.post("/me/try", **question))
+    await entered.wait()
+    assert (await ann.post("/me/try", **question)).status_code == 429
+    go_on.set()
+    assert (await first).status_code == 200
+    assert (await ann.post("/me/try", **question)).status_code == 200
+
+
+async def test_what_forgetting_would_take_is_what_it_takes(services: Services) -> None:
+    await services.episodic.append_many("ann", [past("ann", n, "yes", task="a" if n < 3 else "b") for n in range(5)])
+    for text, evidence in (("only a", ("ann-0",)), ("both", ("ann-1", "ann-4"))):
+        add = FactOperation(kind="add", text=text, evidence=evidence)
+        await services.semantic.apply("ann", [add], through=past("ann", 4, "").created_at)
+    clauses = (Clause(text="from a", evidence=("ann-2",)), Clause(text="from b", evidence=("ann-3",)))
+    await services.personas.append("ann", {Section.WHO: clauses}, "manual", expected_parent=None)
+    selection = Selection(where=Where(task="a"))
+    seen = await foresee(services, "ann", selection)
+    assert (seen.memories, seen.facts, seen.trimmed, seen.clauses) == (3, ("only a",), 1, ("from a",))
+    report = await services.forgetter.forget("ann", selection)
+    assert (len(report.interactions), len(report.facts_deleted), len(report.facts_trimmed)) == (3, 1, 1)
+    current = await services.personas.current("ann")
+    assert current is not None and [c.text for c in current.sections[Section.WHO]] == ["from b"]
+
+
+async def test_after_forgetting_everything_reading_the_page_makes_nothing_anew(
+    ann: Browser, services: Services
+) -> None:
+    await services.episodic.append("ann", past("ann", 1, "yes"))
+    await services.episodic.append("bob", past("bob", 1, "yes"))
+    await services.seed_persona("ann")
+    assert "Forget everything" in (await ann.get("/me/forget?everything=yes")).text
+    report = await ann.post("/me/forget", everything="yes", sure="yes")
+    assert "1 version gone" in report.text
+    for path in ("/me", "/me/history", "/me/memories", "/me/facts", "/me/try", "/me/data"):
+        assert (await ann.get(path)).status_code == 200
+    assert await services.personas.current("ann") is None
+    assert await services.episodic.count("bob") == 1
+
+
+def test_no_route_of_ours_hides_one_of_langgraph_server(services: Services) -> None:
+    own = {getattr(route, "path", "") for route in build_app(lambda: services, services.settings).routes}
+    outside = {path for path in own if path != "/me" and not path.startswith(("/me/", "/api/v1/"))}
+    assert outside == {"/healthz", "/readyz", "/metrics"}
