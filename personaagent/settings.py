@@ -104,8 +104,6 @@ class Settings(BaseSettings):
     prices: dict[Literal["default", "agent", "simulator", "critic", "editor", "summarizer"], tuple[float, float]] = (
         Field({}, description="money for a million input and output tokens by role or default, for traces, as JSON")
     )
-    prompt_hub: str | None = Field(None, description="prefix of prompt names in LangSmith's hub; unset: files only")
-    prompt_hub_frame: bool = Field(False, description="whether the safety frame too may come from the hub")
 
     # tools
     deployment_tools: frozenset[str] | None = Field(
