@@ -98,8 +98,8 @@ async def ours(cached: Cached, rows: Rows, asked: Rows, folder: Path) -> Timed:
 async def mem0(cached: Cached, rows: Rows, asked: Rows, folder: Path) -> Timed:
     """mem0's own API without inference, on the Qdrant store in a folder that it has by default."""
     os.environ |= {"MEM0_TELEMETRY": "False", "OPENAI_API_KEY": "any", "MEM0_DIR": str(folder / "home")}
-    from mem0 import Memory  # type: ignore[import-not-found]
-    from mem0.configs.base import MemoryConfig  # type: ignore[import-not-found]
+    from mem0 import Memory
+    from mem0.configs.base import MemoryConfig
 
     store = {"path": str(folder / "qdrant"), "embedding_model_dims": cached.dim, "on_disk": True}
     memory = Memory(
