@@ -40,7 +40,9 @@ class LangSmithStub:
 
     def take_multipart(self, body: bytes, content_type: str) -> None:
         message = message_from_bytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
-        for part in message.get_payload():
+        for part in message.walk():
+            if part.is_multipart():
+                continue
             name = str(part.get_param("name", header="content-disposition"))
             value = json.loads(part.get_payload(decode=True))  # type: ignore[arg-type]
             kind, key, *field = name.split(".")
