@@ -121,6 +121,14 @@ async def test_the_token_of_one_session_is_worth_nothing_in_another(ann: Browser
     assert (await bob.post("/me/pins", text="evil")).status_code == 403
 
 
+async def test_looking_at_the_sign_in_form_does_not_lengthen_a_session(ann: Browser) -> None:
+    before = ann.http.cookies[COOKIE]
+    response = await ann.get("/me/sign-in")
+    assert "set-cookie" not in response.headers
+    assert ann.http.cookies[COOKIE] == before
+    assert (await ann.post("/me/sign-in", credential="bob")).status_code == 303  # another user may take over
+
+
 async def test_signing_out_ends_the_session_in_the_browser(ann: Browser) -> None:
     assert (await ann.post("/me/sign-out")).status_code == 303
     assert (await ann.get("/me")).status_code == 303

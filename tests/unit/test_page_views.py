@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ async def test_comparing_is_booked_keeps_nothing_and_stops_when_the_budget_is_sp
     ann: Browser, services: Services
 ) -> None:
     await services.seed_persona("ann")
-    question = {"query": "Which film tonight?", "left": "0", "right": "0"}
+    question: dict[str, Any] = {"query": "Which film tonight?", "left": "0", "right": "0"}
     assert "Both answer the same" in (await ann.post("/me/try", **question)).text
     assert (await ann.post("/me/try", **question)).status_code == 200
     calls, _ = await services.budget.spent("ann", datetime.now(UTC).date())
@@ -59,7 +60,7 @@ async def test_one_comparison_at_a_time(ann: Browser, services: Services, monkey
         return await real(user_id)
 
     monkeypatch.setattr(services, "remaining_budget", slow)
-    question = {"query": "Which film tonight?", "left": "0", "right": "0"}
+    question: dict[str, Any] = {"query": "Which film tonight?", "left": "0", "right": "0"}
     first = asyncio.create_task(ann.post("/me/try", **question))
     await entered.wait()
     assert (await ann.post("/me/try", **question)).status_code == 429

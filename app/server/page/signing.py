@@ -58,7 +58,8 @@ async def _form(visit: Visit, target: str, failed: str = "") -> Response:
         mode=visit.services.settings.auth,
         proposed=visit.door.proposed,
     )
-    await visit.door.sessions.keep(response, visit.request, visit.session)
+    if visit.session.user_id is None:  # a session of somebody is not extended by looking at the form
+        await visit.door.sessions.keep(response, visit.request, visit.session)
     return response
 
 
