@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from personaagent.errors import HomeInUse, HomeNotWritable, PersonaAgentError
+from personaagent.memory.spool import Spool
 from personaagent.models.chat import ModelsFromSettings
 from personaagent.models.meter import metering
 from personaagent.ports import Embedder, Models, Role, VectorIndex
@@ -73,6 +74,7 @@ async def _parts(settings: Settings, services: Services) -> list[Check]:
     findings = [home]
     if home.status == "ok" or settings.database_url is not None:
         findings.append(await _named("ledger", _ledger(settings, services.outbox), "check DATABASE_URL"))
+        findings.append(await _spool(Spool(settings.home / "spool")))
     if home.status == "ok" or settings.qdrant_url is not None:
         findings.append(await _named("index", _index(settings, services.index), "run `personaagent memory reindex`"))
     embedder_mend = "check PERSONAAGENT_EMBEDDING_MODEL" if settings.embedding_model else SETUP
@@ -144,6 +146,15 @@ async def _ledger(settings: Settings, outbox: Outbox) -> Check:
         detail = f"{kind}, opens; {waiting} changes wait to be indexed"
         return Check(name="ledger", status="warn", detail=detail, mend="the next turn or import indexes them")
     return Check(name="ledger", status="ok", detail=f"{kind}, opens; nothing waits to be indexed")
+
+
+async def _spool(spool: Spool) -> Check:
+    waiting, oldest = await spool.depth(), await spool.oldest()
+    if not waiting:
+        return Check(name="spool", status="ok", detail="nothing waits for the ledger")
+    since = "" if oldest is None else f", the oldest since {oldest:%Y-%m-%d %H:%M} UTC"
+    detail = f"{waiting} interactions and feedback wait for the ledger{since}"
+    return Check(name="spool", status="warn", detail=detail, mend="the next turn or import brings them in")
 
 
 async def _index(settings: Settings, index: VectorIndex) -> Check:

@@ -137,6 +137,11 @@ class House:
         await self.database.close()
 
 
+def ledger_of(database: Database) -> str | None:
+    """The URL to open a house with: of a Postgres that a fixture has emptied; None for SQLite in the house's folder."""
+    return None if database.dialect == "sqlite" else database.url.render_as_string(hide_password=False)
+
+
 @asynccontextmanager
 async def opened(home: Path, ledger: str | None = None) -> AsyncIterator[House]:
     """A house in a folder, its ledger there or at a URL."""

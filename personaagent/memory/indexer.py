@@ -35,6 +35,7 @@ class _Lane:
     flushing: asyncio.Lock = field(default_factory=asyncio.Lock)
     asked: int = 0  # how often somebody wanted a flush
     covered: int = 0  # the last of them whose work a flush has carried out
+    left: bool = False  # to the retry that is under way, since its last flush began
 
 
 @dataclass(eq=False, slots=True)
@@ -95,7 +96,7 @@ class Indexer:
         Those who come while a flush is under way share the next one. While a retry is under way the index is known to
         be down, and nobody waits for it. Returns whether it worked.
         """
-        if self.retrying:
+        if self._left_to_retry():
             return False
         lane = self._lane()
         lane.asked += 1
@@ -119,7 +120,7 @@ class Indexer:
 
     def flush_soon(self, user_id: str) -> None:
         """Flush in the background: what is in the ledger is safe, and a search first settles what waits."""
-        if not self.retrying:
+        if not self._left_to_retry():
             soon = self._soon.setdefault(asyncio.get_running_loop(), set())
             task = asyncio.create_task(self.try_flush(user_id))
             soon.add(task)
@@ -174,6 +175,13 @@ class Indexer:
                 break  # what comes meanwhile has a flush of its own
         return done
 
+    def _left_to_retry(self) -> bool:
+        """Whether a retry is under way; then it sees to what has just been written."""
+        if self.retrying:
+            self._lane().left = True
+            return True
+        return False
+
     def _retry_later(self) -> None:
         if not self.retrying:
             self._retries[asyncio.get_running_loop()] = asyncio.create_task(self._retry())
@@ -183,8 +191,13 @@ class Indexer:
         while True:
             await asyncio.sleep(self._backoff_s[min(attempt, len(self._backoff_s) - 1)])
             attempt += 1
+            lane = self._lane()
+            lane.left = False
             try:
                 done = await self.flush()
+                while lane.left:  # what came while it flushed was left to it
+                    lane.left = False
+                    done += await self.flush()
             except PersonaAgentError as error:
                 logger.warning("the index is still behind (attempt %d): %s", attempt, error)
             else:

@@ -1,4 +1,4 @@
-"""The contract of EpisodicMemory, on SQLite and the embedded index."""
+"""The contract of EpisodicMemory, on SQLite and on Postgres, with the embedded index."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from memory_house import START, House, episode, opened, uid
+from memory_house import START, House, episode, ledger_of, opened, uid
 from personaagent.errors import (
     EmbedderChanged,
     IndexUnavailable,
@@ -22,6 +22,7 @@ from personaagent.errors import (
     ModelUnreachable,
     UnknownInteraction,
 )
+from personaagent.ledger.database import Database
 from personaagent.memory.forgetting import Selection
 from personaagent.memory.spool import deliver
 from personaagent.ports import Where
@@ -29,8 +30,8 @@ from personaagent.types import ToolTrace
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with opened(tmp_path / "home") as made:
+async def house(tmp_path: Path, database: Database) -> AsyncIterator[House]:
+    async with opened(tmp_path / "home", ledger_of(database)) as made:
         yield made
 
 
@@ -208,6 +209,11 @@ async def test_a_good_rating_makes_the_response_the_truth(house: House) -> None:
 # ---- faults ----
 
 
+async def settled(house: House) -> None:
+    while house.indexer.retrying:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+
+
 async def test_an_index_that_is_down_loses_nothing_and_catches_up_in_order(house: House) -> None:
     house.index_down()
     for number in range(6):
@@ -218,11 +224,34 @@ async def test_an_index_that_is_down_loses_nothing_and_catches_up_in_order(house
         await house.episodic.search("ann", "question", 3)
     assert house.indexer.retrying
     house.index_up()
-    while house.indexer.retrying:  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
+    await settled(house)
     assert await house.indexer.depth() == 0
     assert house.index.written == [uid(n) for n in range(6)]
     assert len(await house.found("ann", "question")) == 6
+
+
+async def test_what_is_appended_while_a_retry_succeeds_is_left_to_it_and_indexed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.index_down()
+    await house.episodic.append("ann", episode(0))
+    await house.indexer.try_flush("ann")
+    upsert, begun, go_on = house.index.upsert, asyncio.Event(), asyncio.Event()
+
+    async def slow(points: Any) -> None:
+        begun.set()
+        await go_on.wait()
+        await upsert(points)
+
+    monkeypatch.setattr(house.index, "upsert", slow)
+    house.index_up()
+    async with asyncio.timeout(10):
+        await begun.wait()
+    await house.interactions.append(episode(1))
+    assert not await house.indexer.try_flush("ann")  # the retry is under way
+    go_on.set()
+    await settled(house)
+    assert (await house.indexer.depth(), house.index.written) == (0, [uid(0), uid(1)])
 
 
 @pytest.mark.parametrize("error", [EmbedderChanged("another model"), ModelUnreachable("no endpoint")])
@@ -283,7 +312,7 @@ async def test_while_the_ledger_is_down_interactions_wait_on_disk_and_go_in_in_o
         await house.episodic.append("ann", episode(number, created_at=START))
     assert await house.spool.depth() == 4
     await house.close()
-    again = House(house.home)
+    again = House(house.home, ledger_of(house.database))
     await again.episodic.append("ann", episode(4, created_at=START))
     assert [i.id for i in await again.episodic.newest("ann", 9)] == [uid(n) for n in range(5)]
     assert await again.spool.depth() == 0

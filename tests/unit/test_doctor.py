@@ -30,6 +30,7 @@ async def test_a_healthy_house_is_all_ok() -> None:
     assert {"python", "data folder", "ledger", "index", "embedder", "tracing", "qdrant-edge-py"} <= set(found)
     assert "hash-64" in found["embedder"].detail
     assert "nothing waits" in found["ledger"].detail
+    assert "nothing waits" in found["spool"].detail
     assert "xllamacpp" not in found
 
 
