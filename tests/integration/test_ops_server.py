@@ -175,7 +175,7 @@ async def test_a_job_of_a_killed_worker_is_done_by_the_next(build: Build) -> Non
 
 @pytest.mark.server
 async def test_a_killed_and_a_stopped_server_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    with endpoint(seconds=0.3) as (base_url, _):
+    with endpoint(seconds=0.6) as (base_url, _):
         environment = {
             "OPENAI_BASE_URL": base_url,
             "OPENAI_API_KEY": "none",
@@ -254,6 +254,8 @@ async def _turns(url: str, user: str, numbers: Iterable[int]) -> dict[str, str]:
     done = {}
     for number in numbers:
         query = f"question {number} of {user}"
-        result = await _run(url, user, "agent", {"messages": [{"role": "user", "content": query}]})
+        # with an id of the client's own, a run that a restarted server carries out once more is the same turn
+        message = {"role": "user", "content": query, "id": f"{user}-{number}"}
+        result = await _run(url, user, "agent", {"messages": [message]})
         done[result["interaction_id"]] = query
     return done
