@@ -18,8 +18,9 @@ class Settings(BaseSettings):
     """Every field is set by ``PERSONAAGENT_<FIELD>`` unless it names another variable."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PERSONAAGENT_", env_file=".env", extra="ignore", populate_by_name=True, frozen=True
-    )
+        env_prefix="PERSONAAGENT_", env_file=".env", extra="ignore", populate_by_name=True, frozen=True,
+        env_ignore_empty=True,  # compose passes what is unset as ""
+    )  # fmt: skip
 
     # where data lives
     home: Path = Field(default_factory=lambda: user_data_path("personaagent"), description="data folder")

@@ -153,3 +153,15 @@ def test_the_settings_table_shows_each_settings_variable_and_default() -> None:
         default = field.default
         shown = "unset" if default is None else json.dumps(default) if isinstance(default, tuple) else str(default)
         assert rows[name] == (variable_of(name), shown)
+
+
+def test_an_empty_variable_counts_as_unset_since_compose_passes_what_is_unset_as_empty(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("PERSONAAGENT_SEARXNG_URL=\nPERSONAAGENT_MAX_STEPS=\n")
+    for name in OURS:
+        monkeypatch.setenv(name, "")
+    settings = Settings()
+    assert settings.model_dump(exclude={"home"}) == Settings.model_construct().model_dump(exclude={"home"})
+    assert settings.home.is_absolute()
