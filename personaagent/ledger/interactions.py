@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, or_, select, update
 
 from personaagent.errors import UnknownInteraction
 from personaagent.ledger.database import Database
@@ -18,6 +18,12 @@ from personaagent.ports import Where
 from personaagent.types import Interaction, TruthSource
 
 _CHUNK = 500
+
+# made once: putting a statement together costs more than SQLite takes for it
+_MANY = select(interactions).where(
+    interactions.c.user_id == bindparam("user"), interactions.c.id.in_(bindparam("ids", expanding=True))
+)
+_WAITS = select(exists().where(outbox.c.user_id == bindparam("user")))
 
 
 class Interactions:
@@ -76,10 +82,11 @@ class Interactions:
 
     async def recall(self, user_id: str, ids: Sequence[str]) -> tuple[dict[str, Interaction], bool]:
         """Those of the ids that are this user's, and whether work of the user waits for the index, read together."""
-        waits = select(exists().where(outbox.c.user_id == user_id))
-        return await self._database.run_read(
-            lambda connection: (read_many(connection, user_id, ids), bool(connection.execute(waits).scalar_one()))
-        )
+
+        def work(connection: Connection) -> tuple[dict[str, Interaction], bool]:
+            return read_many(connection, user_id, ids), bool(connection.scalar(_WAITS, {"user": user_id}))
+
+        return await self._database.run_read(work)
 
     async def newest(self, user_id: str, limit: int, where: Where = Where()) -> list[Interaction]:
         """The newest ``limit``, oldest first."""
@@ -191,9 +198,8 @@ def read_many(connection: Connection, user_id: str, ids: Sequence[str]) -> dict[
     """Those of the ids that are this user's, inside a transaction."""
     found: dict[str, Interaction] = {}
     for start in range(0, len(ids), _CHUNK):
-        chunk = interactions.c.id.in_(ids[start : start + _CHUNK])
-        rows = connection.execute(select(interactions).where(interactions.c.user_id == user_id, chunk)).mappings()
-        found |= {row["id"]: interaction_of(row) for row in rows}
+        rows = connection.execute(_MANY, {"user": user_id, "ids": ids[start : start + _CHUNK]})
+        found |= {row.id: interaction_of(row._mapping) for row in rows}
     return found
 
 

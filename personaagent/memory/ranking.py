@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from difflib import SequenceMatcher
 
@@ -19,6 +20,7 @@ WORDS_A_SLIP = 8  # one word in so many may be missing, added or misspelled
 TYPO_RATIO = 0.75
 
 _WORD = re.compile(r"\w+")
+_FIRST_COMBINING = "\u0300"
 
 
 def dense_text(interaction: Interaction) -> str:
@@ -63,11 +65,11 @@ def _collapsed(best_first: Sequence[Recall], k: int) -> list[Recall]:
     A labelled one stands for its group before an unlabelled one, since only a label tells anything about the user;
     among equals the best one does, which for the same words is the newest.
     """
-    groups: list[tuple[list[str], Recall]] = []
+    groups: list[tuple[_Words, Recall]] = []
     for recall in best_first:
-        words = words_of(recall.interaction.query)
+        words = _Words.of(recall.interaction.query)
         for place, (known, chosen) in enumerate(groups):
-            if near_duplicates(known, words):
+            if _same_question(known, words):
                 if chosen.interaction.ground_truth is None and recall.interaction.ground_truth is not None:
                     groups[place] = known, Recall(interaction=recall.interaction, score=chosen.score)
                 break
@@ -76,10 +78,26 @@ def _collapsed(best_first: Sequence[Recall], k: int) -> list[Recall]:
     return [recall for _, recall in groups[:k]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """A text's words, and which they are: every pair of results is compared, most differ in many words at once."""
+
+    all: Sequence[str]
+    known: frozenset[str]
+
+    @classmethod
+    def of(cls, text: str) -> _Words:
+        words = words_of(text)
+        return cls(words, frozenset(words))
+
+
 def words_of(text: str) -> list[str]:
     """The words as they are compared: no case, no accents, no punctuation."""
+    if text.isascii():
+        return _WORD.findall(text.casefold())
     folded = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text).casefold())
-    return _WORD.findall("".join(char for char in folded if not unicodedata.combining(char)))
+    plain = [char for char in folded if char < _FIRST_COMBINING or not unicodedata.combining(char)]
+    return _WORD.findall("".join(plain))
 
 
 def near_duplicates(one: Sequence[str], other: Sequence[str]) -> bool:
@@ -88,19 +106,24 @@ def near_duplicates(one: Sequence[str], other: Sequence[str]) -> bool:
     A slip is a missing or added word or a typo. Another number or another word in place of one is no slip: a task's
     queries share a long template and differ in just that word.
     """
-    if one == other:
-        return bool(one)
-    slips = min(len(one), len(other)) // WORDS_A_SLIP
-    differing = set(one) ^ set(other)
-    if slips == 0 or max(len(one), len(other)) > WORDS_COMPARED or len(differing) > 2 * slips:
+    return _same_question(_Words(one, frozenset(one)), _Words(other, frozenset(other)))
+
+
+def _same_question(one: _Words, other: _Words) -> bool:
+    if one.all == other.all:
+        return bool(one.all)
+    lengths = len(one.all), len(other.all)
+    slips = min(lengths) // WORDS_A_SLIP
+    if abs(lengths[0] - lengths[1]) > slips or slips == 0 or max(lengths) > WORDS_COMPARED:
         return False
-    if any(char.isdigit() for word in differing for char in word):
+    differing = one.known ^ other.known
+    if len(differing) > 2 * slips or any(char.isdigit() for word in differing for char in word):
         return False
     found = 0
-    for kind, a, b, c, d in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+    for kind, a, b, c, d in SequenceMatcher(None, one.all, other.all, autojunk=False).get_opcodes():
         if kind == "equal":
             continue
-        if kind == "replace" and not _typos(one[a:b], other[c:d]):
+        if kind == "replace" and not _typos(one.all[a:b], other.all[c:d]):
             return False
         found += max(b - a, d - c)
     return found <= slips
