@@ -18,6 +18,7 @@ from nodes.alignment.refresh_profile import refresh_profile
 from nodes.alignment.sample_turns import sample_turns
 from nodes.alignment.simulate import simulate
 from personaagent.context import Context
+from personaagent.persona.gate import unbeatable
 from personaagent.persona.proposers.contrast import ContrastProposer
 from personaagent.persona.proposers.examples import ExamplesProposer
 from personaagent.persona.proposers.gradient import GradientProposer
@@ -30,6 +31,11 @@ from personaagent.state import AlignmentInput, AlignmentOutput, AlignmentState, 
 def route_sample(state: AlignmentState) -> Literal["simulate", "refresh_profile"]:
     """On to the simulation when there is something to judge by."""
     return "simulate" if state["judge"] else "refresh_profile"
+
+
+def route_simulated(state: AlignmentState, runtime: Runtime[Context]) -> Literal["critique", "commit_persona"]:
+    """On to the critique, unless the incumbent is right on every judging interaction and no candidate could win."""
+    return "commit_persona" if runtime.context.align_gate and unbeatable(state["judged"]) else "critique"
 
 
 def route_judge(state: AlignmentState, runtime: Runtime[Context]) -> Literal["simulate", "commit_persona"]:
@@ -113,7 +119,7 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
     )
     builder.add_edge(START, "sample_turns")
     builder.add_conditional_edges("sample_turns", route_sample)
-    builder.add_edge("simulate", "critique")
+    builder.add_conditional_edges("simulate", route_simulated)
     builder.add_edge("critique", "edit_persona")
     builder.add_edge("edit_persona", "judge_candidate")
     builder.add_conditional_edges("judge_candidate", route_judge)

@@ -79,6 +79,7 @@ class AlignmentState(TypedDict, total=False):
     losses: list[TextualLoss]
     candidates: list[Candidate]  # of this epoch, before the gate
     rejected: list[Candidate]  # of all epochs, with their reasons
+    tried: int  # candidates judged so far, all on the same ``judge``
     epoch: int
     calls: int
     tokens: int

@@ -13,6 +13,7 @@ from personaagent.context import Context
 from personaagent.errors import PersonaConflict
 from personaagent.inputs import user_of
 from personaagent.persona.edit import diff_lines
+from personaagent.persona.gate import unbeatable
 from personaagent.ports import PersonaStore
 from personaagent.state import AlignmentState
 from personaagent.types import Candidate, Persona, Verdict
@@ -81,5 +82,7 @@ def _ask(base: Persona, incumbent: Candidate, verdict: Verdict, config: Runnable
 
 
 def _why_not(state: AlignmentState) -> str:
+    if unbeatable(state["judged"]):
+        return f"no change: the incumbent is right on all {len(state['judged'])} judging interactions, nothing can win"
     reasons = [f"{c.proposer}: {c.verdict.reason}" for c in state["rejected"] if c.verdict]
     return "no change: " + ("; ".join(dict.fromkeys(reasons)) or "no candidate was proposed")

@@ -22,7 +22,8 @@ async def judge_candidate(
 ) -> dict[str, Any]:
     """Return the best accepted candidate as the new incumbent, or the old one; the others with their reasons.
 
-    Without the gate (``align_gate`` False) the last candidate is taken as it is, as in the paper.
+    The more candidates this alignment has judged, in this epoch and before, the surer one must be: all meet the same
+    judging interactions. Without the gate (``align_gate`` False) the last candidate is taken as it is, as in the paper.
     """
     context, user_id = runtime.context, user_of(runtime)
     candidates, turned = state["candidates"], {"epoch": state["epoch"] + 1}
@@ -39,6 +40,7 @@ async def judge_candidate(
                 for candidate in candidates
             )
         )
+    tried = state["tried"] + len(candidates)
     weights = {i.id: i.truth_confidence or 1.0 for i in state["judge"] if i.truth_source == "implicit"}
     judged: list[Candidate] = [
         replace(
@@ -49,12 +51,12 @@ async def judge_candidate(
                 margin=margin,
                 confidence=confidence,
                 weights=weights,
-                tries=len(candidates),
+                tries=tried,
             ),
         )
         for candidate, after in zip(candidates, outcomes, strict=True)
     ]
-    spent = booked(state, meter)
+    spent = booked(state, meter) | {"tried": tried}
     winner = best(judged)
     rejected = [*state["rejected"], *(c for c in judged if c is not winner)]
     if winner is None:

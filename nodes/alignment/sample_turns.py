@@ -56,6 +56,7 @@ async def sample_turns(
         "losses": [],
         "candidates": [],
         "rejected": [],
+        "tried": 0,
         "epoch": 0,
         "calls": 0,
         "tokens": 0,

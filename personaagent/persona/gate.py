@@ -42,7 +42,7 @@ def judge(
       the candidate got none it lost;
     - the weighted mean gain in loss is at least ``margin``;
     - more wins than losses, and ``posterior(wins, losses)`` of at least ``confidence``; of ``tries`` candidates that
-      are judged on the same interactions one wins by luck more easily, so the doubt allowed is divided by them;
+      met the same interactions, over all epochs, one wins by luck more easily: the doubt allowed is divided by them;
     - explicit truth, where there is any, does not speak against it.
 
     ``weights`` holds the implicitly labelled interactions and how far each is to be believed (0..1); all others are
@@ -88,6 +88,11 @@ def posterior(wins: int, losses: int) -> float:
     """
     tosses = wins + losses + 1
     return float(sum(comb(tosses, heads) for heads in range(wins + 1)) / 2**tosses)
+
+
+def unbeatable(judged: Sequence[Simulation]) -> bool:
+    """Whether the incumbent got every judging interaction right, so that no candidate can win."""
+    return bool(judged) and all(simulation.error is None and simulation.loss <= TIE for simulation in judged)
 
 
 def best(candidates: Sequence[Candidate]) -> Candidate | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -40,11 +41,11 @@ def edited(text: str, evidence: tuple[int, ...] = (1,)) -> dict[str, Any]:
     return {"sections": sections}
 
 
-def persuadable(wish: str = "Always says rock.", **fields: Any) -> ScriptedModels:
-    """A model that says jazz until the persona has the editor's wish in it."""
+def persuadable(wish: str = "Always says rock.", only: str = "", **fields: Any) -> ScriptedModels:
+    """A model that says jazz until the persona has the editor's wish in it; only to questions that match ``only``."""
 
     def choose(role: Role, messages: list[BaseMessage], choices: list[str]) -> str:
-        return "rock" if wish in messages[0].text else "jazz"
+        return "rock" if wish in messages[0].text and re.search(only, messages[-1].text) else "jazz"
 
     def structured(role: Role, messages: list[BaseMessage], schema: dict[str, Any]) -> dict[str, Any] | Exception:
         if role == "critic":
@@ -77,7 +78,7 @@ async def test_a_candidate_that_wins_on_newer_interactions_is_committed_with_its
 
 async def test_a_candidate_that_does_not_win_changes_nothing_and_says_why(build: Build) -> None:
     services = build(persuadable())
-    await fill(services, ["rock"] * 3 + ["jazz"] * 6)
+    await fill(services, ["rock"] * 3 + ["jazz"] * 5 + ["rock"])
     out = await align(services, align_epochs=1)
     assert out["committed"] is None
     assert "no change" in out["outcome"]
@@ -94,6 +95,30 @@ async def test_without_the_gate_the_same_candidate_would_have_been_taken(build: 
     await fill(services, ["rock"] * 3 + ["jazz"] * 6)
     out = await align(services, align_epochs=1, align_gate=False)
     assert out["committed"].proposer == "gradient"
+
+
+async def test_an_incumbent_that_is_right_on_every_judging_interaction_ends_the_alignment_at_once(build: Build) -> None:
+    models = persuadable()
+    services = build(models)
+    await fill(services, ["rock"] * 3 + ["jazz"] * 6)
+    out = await align(services)
+    assert out["committed"] is None
+    assert "right on all 6 judging interactions, nothing can win" in out["outcome"]
+    assert len(models.calls_of("simulator")) == 9
+    assert models.calls_of("critic") == models.calls_of("editor") == []
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+async def test_in_a_later_epoch_a_candidate_must_be_surer_because_all_meet_the_same_judges(
+    build: Build, failing: int
+) -> None:
+    models = persuadable(only="question 1[01234] ")  # three wins and no loss
+    services = build(models)
+    await fill(services, ["rock", "jazz"] * 5 + ["jazz", "rock", "rock", "rock", "rock", "jazz", "jazz", "jazz"])
+    models.fail("editor", ModelOutputInvalid("truncated"), times=failing)
+    out = await align(services, align_epochs=1 + failing)
+    assert (out["committed"] is None) is bool(failing)
+    assert any("94% sure, 95% is needed" in c.verdict.reason for c in out["rejected"]) is bool(failing)
 
 
 async def test_no_ground_truth_of_the_batch_or_of_later_interactions_is_reachable(build: Build) -> None:
