@@ -7,6 +7,7 @@ can come back as a fact about the user.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -27,9 +28,12 @@ MAX_EVIDENCE = 6
 MAX_FACT_CHARS = 200
 QUERY_CHARS = 200
 TRUTH_CHARS = 200
+COPIED_WORDS = 6  # in a row, from what was shown, make a text a copy
 MAX_LOSS = 0.2  # of the active facts may be replaced or retired at once, one always may
 
 _KINDS: tuple[Literal["add", "supersede", "retire", "keep"], ...] = ("add", "supersede", "retire", "keep")
+_WORD = re.compile(r"\w+")
+_ENTRY = re.compile(r"→|->|=>|^\W*\(?\d{4}-\d\d-\d\d\)|\bwanted:|\buser said or chose\b", re.IGNORECASE)
 FACTS_SCHEMA: dict[str, Any] = {
     "title": "FactOperations",
     "type": "object",
@@ -138,8 +142,8 @@ def _operation(item: dict[str, Any], read: Sequence[Interaction], facts: Sequenc
     text = " ".join(clean(str(item.get("text") or "")).split()) if writes else ""
     if writes and (not text or len(text) > MAX_FACT_CHARS or broken_rule(text) or is_statistic(text)):
         return None
-    if writes and any(i.ground_truth and _same(text) in _same(i.query) for i in read):
-        return None  # the material of a labelled question, copied: nothing about the user
+    if writes and _copied(text, read):
+        return None
     return FactOperation(
         kind=kind,
         fact_id=fact.id if fact and kind != "add" else None,
@@ -147,6 +151,26 @@ def _operation(item: dict[str, Any], read: Sequence[Interaction], facts: Sequenc
         evidence=tuple(dict.fromkeys(evidence)),
         confidence=min(1.0, max(0.0, confidence / 100)) if type(confidence) is int else 0.5,
     )
+
+
+def _copied(text: str, read: Sequence[Interaction]) -> bool:
+    """Whether a text is what the summarizer was shown: an entry line, words of the prompt, or of a labelled question.
+
+    Such a text says nothing about the user. A question without a truth is the user's own words and may be repeated.
+    """
+    if _ENTRY.search(text):
+        return True
+    shown = [render("summarize_case", facts="", entries=""), render("summarize", limit=str(MAX_OPERATIONS))]
+    labelled = [f"{i.query} {i.ground_truth}" for i in read if i.ground_truth]
+    if any(_same(text) in _same(one) for one in labelled):
+        return True
+    known = {run for one in (*shown, *labelled) for run in _runs(one)}
+    return not known.isdisjoint(_runs(text))
+
+
+def _runs(text: str) -> set[tuple[str, ...]]:
+    words = _WORD.findall(text.casefold())
+    return {tuple(words[at : at + COPIED_WORDS]) for at in range(len(words) - COPIED_WORDS + 1)}
 
 
 def _same(text: str) -> str:

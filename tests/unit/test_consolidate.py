@@ -68,6 +68,26 @@ async def test_a_broken_operation_is_passed_over(broken: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "copied",
+    [
+        "→ wanted: police",
+        "Reports on the senate -> politics.",
+        "(2026-01-03) Reads about shootings.",
+        "The user said or chose since: crime.",
+        "The user said or chose politics.",
+        "Only what will still matter in a month, at most.",
+        "Covers how officers arrest a suspect after a long chase.",
+        "Wanted: politics",
+    ],
+)
+async def test_what_the_summarizer_was_shown_is_no_fact(copied: str) -> None:
+    new = [*NEW, interaction(3, "Police arrest a suspect after a long chase in Kentucky", "crime")]
+    good = operation("add", text="Covers arrests and police work in Kentucky.", evidence=[3])
+    proposals = await proposed(operation("add", text=copied, evidence=[3]), good, new=new)
+    assert [o.text for o in proposals] == ["Covers arrests and police work in Kentucky."]
+
+
+@pytest.mark.parametrize(
     "answer", [{}, {"operations": None}, ModelOutputInvalid("truncated"), ModelUnreachable("gone")]
 )
 async def test_a_broken_answer_changes_nothing(answer: Any) -> None:
