@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -48,10 +49,10 @@ async def load_persona(
     if not runtime.context.personalize:
         return fresh
     try:
-        if not await wants(user_id):
+        wanted, pins = await asyncio.gather(wants(user_id), personas.pins(user_id))
+        if not wanted:
             return fresh | {"personalized": False}
         persona = await seed(user_id)
-        pins = [pin.text for pin in await personas.pins(user_id)]
     except StoreError as error:
         return fresh | {"degraded": [f"persona: {error}"]}
-    return fresh | {"persona": persona, "pins": pins, "persona_version": persona.version}
+    return fresh | {"persona": persona, "pins": [pin.text for pin in pins], "persona_version": persona.version}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -30,8 +31,11 @@ async def retrieve_memory(
     # in a task with a closed answer space only an answer that is known is evidence
     where = Where(before=before, task=context.task, labelled=True if context.task and context.choices else None)
     try:
-        recalled = await episodic.search(user_id, query_of(state["messages"]), context.recall_k, where)
-        profile = state["profile"] if before and "profile" in state else await semantic.profile(user_id, before=before)
+        recalling = episodic.search(user_id, query_of(state["messages"]), context.recall_k, where)
+        if before and "profile" in state:
+            recalled, profile = await recalling, state["profile"]
+        else:
+            recalled, profile = await asyncio.gather(recalling, semantic.profile(user_id, before=before))
     except StoreError as error:
         return {"degraded": [*state.get("degraded", []), f"memory: {error}"]}
     return {"recalled": recalled, "profile": profile}

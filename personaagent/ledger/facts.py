@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from personaagent.ledger.database import Database
@@ -17,6 +17,7 @@ from personaagent.ledger.users import ensure_user
 from personaagent.types import Fact, FactOperation
 
 MAX_FACT_CHARS = 300
+_THROUGH = select(users.c.profile_through).where(users.c.user_id == bindparam("user"))
 
 
 class Facts:
@@ -27,15 +28,22 @@ class Facts:
 
     async def holding(self, user_id: str, *, before: datetime | None = None) -> list[Fact]:
         """The facts that hold now, or that held on the evidence from before that moment; oldest first."""
+        return (await self.known(user_id, before=before))[0]
+
+    async def known(self, user_id: str, *, before: datetime | None = None) -> tuple[list[Fact], datetime | None]:
+        """What ``holding`` and ``through`` give, read together."""
         query = select(facts).where(facts.c.user_id == user_id)
         if before is None:
             query = query.where(facts.c.status == "active")
         else:
             cut = to_micros(before)
             query = query.where(facts.c.valid_from < cut, or_(facts.c.valid_to.is_(None), facts.c.valid_to >= cut))
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query.order_by(facts.c.valid_from, facts.c.id))).mappings()
-            return [fact_of(dict(row)) for row in rows]
+
+        def work(connection: Connection) -> tuple[list[Fact], datetime | None]:
+            rows = connection.execute(query.order_by(facts.c.valid_from, facts.c.id)).mappings()
+            return [fact_of(dict(row)) for row in rows], maybe_moment(connection.scalar(_THROUGH, {"user": user_id}))
+
+        return await self._database.run_read(work)
 
     async def history(self, user_id: str) -> list[Fact]:
         """Every fact, oldest first."""
@@ -45,9 +53,7 @@ class Facts:
 
     async def through(self, user_id: str) -> datetime | None:
         """The newest interaction that was read for facts."""
-        query = select(users.c.profile_through).where(users.c.user_id == user_id)
-        async with self._database.read() as connection:
-            return maybe_moment((await connection.execute(query)).scalar_one_or_none())
+        return maybe_moment(await self._database.run_read(lambda c: c.scalar(_THROUGH, {"user": user_id})))
 
     async def apply(self, user_id: str, operations: Sequence[FactOperation], *, through: datetime) -> list[Fact]:
         """Carry out the valid operations and move the cursor, in one transaction; returns the facts added."""

@@ -49,8 +49,7 @@ class Users:
     async def personalize(self, user_id: str) -> bool:
         """Whether the user wants to be remembered; True until they say otherwise."""
         query = select(users.c.personalize).where(users.c.user_id == user_id)
-        async with self._database.read() as connection:
-            value = (await connection.execute(query)).scalar_one_or_none()
+        value = await self._database.run_read(lambda connection: connection.scalar(query))
         return value is None or bool(value)
 
     async def set_personalize(self, user_id: str, wanted: bool) -> None:

@@ -30,8 +30,8 @@ class LedgerSemanticMemory:
     async def profile(self, user_id: str, *, before: datetime | None = None) -> UserProfile:
         """The facts that hold now, or that held before that moment, strongest first, within the token budget."""
         check_user_id(user_id)
-        facts = strongest_first(await self._facts.holding(user_id, before=before))
-        through = await self._facts.through(user_id)
+        holding, through = await self._facts.known(user_id, before=before)
+        facts = strongest_first(holding)
         if before is not None and through is not None:
             through = max((fact.valid_from for fact in facts), default=None)  # the cursor itself lies later
         return UserProfile(user_id=user_id, facts=tuple(within_budget(facts, self._token_budget)), through=through)

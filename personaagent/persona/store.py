@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from personaagent.errors import InvalidPersona, PersonaConflict, UnknownVersion
@@ -29,8 +29,8 @@ class LedgerPersonaStore:
 
     async def current(self, user_id: str) -> Persona | None:
         """The version in force, or None before the seed."""
-        async with self._database.read() as connection:
-            return await _current(connection, user_id)
+        row = await self._database.run_read(lambda c: c.execute(_newest(user_id)).mappings().first())
+        return None if row is None else persona_of(dict(row))
 
     async def get(self, user_id: str, version: int) -> Persona:
         """That version; raises UnknownVersion."""
@@ -93,8 +93,9 @@ class LedgerPersonaStore:
     async def pins(self, user_id: str) -> list[Pin]:
         """The user's own instructions, oldest first."""
         query = select(pins).where(pins.c.user_id == user_id).order_by(pins.c.created_at, pins.c.id)
-        async with self._database.read() as connection:
-            return [pin_of(row) for row in (await connection.execute(query)).mappings()]
+        return await self._database.run_read(
+            lambda connection: [pin_of(row) for row in connection.execute(query).mappings()]
+        )
 
     async def pin(self, user_id: str, text: str) -> Pin:
         """Add an instruction; raises InvalidPersona when it is empty or over 500 characters."""
@@ -169,9 +170,12 @@ def without_evidence(sections: Sections, ids: Collection[str]) -> tuple[Sections
 
 
 async def _current(connection: AsyncConnection, user_id: str) -> Persona | None:
-    query = select(personas).where(personas.c.user_id == user_id).order_by(personas.c.version.desc()).limit(1)
-    row = (await connection.execute(query)).mappings().first()
+    row = (await connection.execute(_newest(user_id))).mappings().first()
     return None if row is None else persona_of(dict(row))
+
+
+def _newest(user_id: str) -> Select[Any]:
+    return select(personas).where(personas.c.user_id == user_id).order_by(personas.c.version.desc()).limit(1)
 
 
 async def _version(connection: AsyncConnection, user_id: str, version: int) -> Persona:
