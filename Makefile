@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check eval dev bench soak lock clean
+.PHONY: help setup demo test check eval dev bench load soak lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -36,8 +36,14 @@ eval: $(READY) ## a small fixed evaluation (ten minutes)
 dev: $(READY) ## LangGraph server with all graphs, for Studio and the SDK
 	@$(BIN)/langgraph dev --no-browser --n-jobs-per-worker 10
 
-bench: $(READY) ## how fast memory is, beside the bare engine and the floor
-	@$(BIN)/python -m evals.perf.memory_bench --points 1000,10000,100000
+bench: $(READY) ## how fast memory, a turn and an alignment are (about half an hour)
+	@$(BIN)/python -m evals.perf.memory_bench --points 1000,10000,100000,300000
+	@$(BIN)/python -m evals.perf.turn_overhead
+	@$(BIN)/python -m evals.perf.alignment_bench
+
+load: $(READY) ## a real server under fifty users for ten minutes, then once more with faults
+	@$(BIN)/python -m evals.perf.load --users 50 --minutes 10
+	@$(BIN)/python -m evals.perf.load --users 50 --minutes 10 --faults
 
 soak: $(READY) ## hold memory to its promises: 200 users, 50,000 interactions, faults and restarts
 	@$(BIN)/python -m evals.perf.soak
