@@ -1,12 +1,19 @@
-"""What only a deployment can get wrong: who may sign in, where secrets lie, what the standalone server needs."""
+"""What only a deployment can get wrong: who may sign in, where secrets lie, what the standalone server needs.
+
+What is asked of the stores and of the issuer is in ``app/doctor_remote.py``.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+import json
 import os
 import shutil
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from app.doctor import Check
 
@@ -16,13 +23,81 @@ if TYPE_CHECKING:
     from personaagent.settings import Settings
 
 LOW_BYTES = 1_000_000_000  # Postgres, SQLite and the index all stop where the disk is full
+LOCAL = {"localhost", "127.0.0.1", "::1"}
 STANDALONE = ("DATABASE_URI", "REDIS_URI", "LANGGRAPH_CLOUD_LICENSE_KEY")
 
 
-async def deployment(settings: Settings, environment: Mapping[str, str] | None = None) -> list[Check]:
-    """The findings, each with what mends it; reads the environment and the data folder's metadata, nothing else."""
+async def deployment(
+    settings: Settings, environment: Mapping[str, str] | None = None, config: Path = Path("langgraph.json")
+) -> list[Check]:
+    """The findings, each with what mends it; asks the shared stores and the issuer, where the settings name any.
+
+    It reads the environment, the data folder's metadata and ``config``, and writes nothing but an empty ledger and an
+    empty collection.
+    """
+    from app.doctor_remote import remote
+
     told = os.environ if environment is None else environment
-    return [identity(settings), session(settings), *await asyncio.to_thread(folder, settings), standalone(told)]
+    local = await asyncio.to_thread(lambda: [*folder(settings), *langgraph_json(config)])
+    return [identity(settings), session(settings), *endpoint(settings), *await remote(settings), *local,
+            standalone(told)]  # fmt: skip
+
+
+def endpoint(settings: Settings) -> list[Check]:
+    """Whether the address of the models can be one; that it answers is another check's matter."""
+    if settings.openai_base_url is None:
+        return []
+    parts = urlsplit(settings.openai_base_url)
+    name, shown = "model endpoint", parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # no password
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        mend = "write OPENAI_BASE_URL like http://localhost:11434/v1"
+        return [Check(name=name, status="fail", detail=f"{shown} is no address", mend=mend)]
+    if parts.path.endswith(("/chat/completions", "/completions", "/models")):
+        mend = "OPENAI_BASE_URL ends before the route, in most cases with /v1"
+        return [Check(name=name, status="fail", detail=f"{shown} names a route", mend=mend)]
+    if parts.scheme == "http" and "." in parts.hostname and parts.hostname not in LOCAL:
+        detail = f"{shown}: prompts and the key cross the network in clear text"
+        return [Check(name=name, status="warn", detail=detail, mend="use https, or keep it inside a private network")]
+    if not parts.path.strip("/"):
+        mend = "most endpoints want /v1 at the end of OPENAI_BASE_URL"
+        return [Check(name=name, status="warn", detail=f"{shown} has no path", mend=mend)]
+    return [Check(name=name, status="ok", detail=shown)]
+
+
+def langgraph_json(config: Path) -> list[Check]:
+    """Whether LangGraph server could load what ``config`` names, where there is one. Blocking."""
+    name = config.name
+    if not config.is_file():
+        return []
+    try:
+        told = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        return [Check(name=name, status="fail", detail=f"is no JSON: {error}", mend="restore it from the release")]
+    graphs = told.get("graphs") if isinstance(told, dict) else None
+    if not isinstance(graphs, dict) or not graphs:
+        return [Check(name=name, status="fail", detail="names no graph", mend="restore it from the release")]
+    if not (told.get("auth") or {}).get("path"):
+        detail = "has no auth.path: whoever reaches the server is whoever they say"
+        return [Check(name=name, status="fail", detail=detail, mend="set auth.path to app.server.auth:auth")]
+    objects = [one if isinstance(one, str) else str(one.get("path")) for one in graphs.values()]
+    objects += [told["auth"]["path"], str((told.get("http") or {}).get("app") or "")]
+    lost = [path for path in filter(None, objects) if not _found(path.partition(":")[0])]
+    if lost:
+        detail = f"names what cannot be found: {', '.join(lost)}"
+        return [Check(name=name, status="fail", detail=detail, mend="write paths as module:object, and install them")]
+    if any("'" in str(one.get("description", "")) for one in graphs.values() if isinstance(one, dict)):
+        detail = "a description holds an apostrophe, which ends the quotes in the Dockerfile"
+        return [Check(name=name, status="fail", detail=detail, mend="take it out")]
+    return [Check(name=name, status="ok", detail=f"names {', '.join(graphs)}")]
+
+
+def _found(module: str) -> bool:
+    if module.endswith(".py"):
+        return Path(module).is_file()
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def identity(settings: Settings) -> Check:

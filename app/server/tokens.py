@@ -94,6 +94,14 @@ class KeySet:
             raise NotSignedIn("the token is signed by a key that the issuer does not publish")
         return found
 
+    async def published(self) -> int:
+        """How many usable keys the issuer publishes at this moment. Raises IdentityUnavailable."""
+        try:
+            return len(_usable(await _fetch(self._url)))
+        except (httpx.HTTPError, ValueError, jwt.PyJWTError) as error:
+            said = str(error) or type(error).__name__
+            raise IdentityUnavailable(f"the signing keys at {self._url} cannot be fetched: {said}") from error
+
     def _find(self, kid: str | None) -> jwt.PyJWK | None:
         if kid is None:
             return next(iter(self._keys.values())) if len(self._keys) == 1 else None
