@@ -19,6 +19,7 @@ from nodes.alignment.sample_turns import sample_turns
 from nodes.alignment.simulate import simulate
 from personaagent.context import Context
 from personaagent.persona.gate import unbeatable
+from personaagent.persona.loss import judged_loss
 from personaagent.persona.proposers.contrast import ContrastProposer
 from personaagent.persona.proposers.examples import ExamplesProposer
 from personaagent.persona.proposers.gradient import GradientProposer
@@ -53,7 +54,13 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
         result: dict[str, Any] = await respond.ainvoke(state, context=context)
         return result
 
-    simulator = Simulator(answer, services.personas, settings.max_concurrency, semantic=services.semantic)
+    simulator = Simulator(
+        answer,
+        services.personas,
+        settings.max_concurrency,
+        semantic=services.semantic,
+        graded=partial(judged_loss, services.models) if settings.judge_text else None,
+    )
     builder = StateGraph(
         AlignmentState, context_schema=Context, input_schema=AlignmentInput, output_schema=AlignmentOutput
     )

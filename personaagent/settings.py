@@ -124,6 +124,7 @@ class Settings(BaseSettings):
     align_delay_s: float = Field(2.0, ge=0, description="debounce: labels that come within it share one alignment")
     align_daily_calls: int = Field(2_000, ge=0, description="model calls of alignment a user and day")
     align_daily_tokens: int = Field(2_000_000, ge=0, description="tokens of alignment a user and day")
+    judge_text: bool = Field(False, description="a model (role critic) grades half of the loss of a free text")
     gate_margin: float = Field(0.01, ge=0, le=1, description="mean loss by which a candidate must win")
     gate_confidence: float = Field(0.8, ge=0.5, lt=1, description="posterior that it is better, to be committed")
     approve_edits: bool = Field(False, description="ask before a persona is committed; without a thread none is")

@@ -19,14 +19,23 @@ from personaagent.state import RespondState
 from personaagent.types import Interaction, Persona, Sections, Simulation
 
 Respond = Callable[[RespondState, Context], Awaitable[dict[str, Any]]]
+Loss = Callable[[str, str, str, Sequence[str]], Awaitable[float]]  # of query, expected, actual, choices
 
 
 class Simulator:
     """Answers past interactions again; at most ``max_concurrency`` at once, whatever the number of callers."""
 
     def __init__(
-        self, respond: Respond, personas: PersonaStore, max_concurrency: int, *, semantic: SemanticMemory | None = None
+        self,
+        respond: Respond,
+        personas: PersonaStore,
+        max_concurrency: int,
+        *,
+        semantic: SemanticMemory | None = None,
+        graded: Loss | None = None,
     ) -> None:
+        """``graded`` takes the place of the plain ``loss``; it may ask a model, within the same bound."""
+        self._graded = graded
         self._respond = respond
         self._personas = personas
         self._semantic = semantic
@@ -74,19 +83,25 @@ class Simulator:
         try:
             async with self._gate():
                 result = await self._respond(state, as_then)
+                actual = result.get("answer", "")
+                lost = await self._loss(past, expected, actual)
         except PersonaAgentError as error:
             return Simulation(
                 interaction_id=past.id, query=past.query, expected=expected, actual="", loss=1.0, error=str(error)
             )
-        actual = result.get("answer", "")
         return Simulation(
             interaction_id=past.id,
             query=past.query,
             expected=expected,
             actual=actual,
-            loss=loss(expected, actual, past.choices),
+            loss=lost,
             tools=mark_used(result.get("trace", []), result.get("messages", state["messages"]), actual, past.choices),
         )
+
+    async def _loss(self, past: Interaction, expected: str, actual: str) -> float:
+        if self._graded is None:
+            return loss(expected, actual, past.choices)
+        return await self._graded(past.query, expected, actual, past.choices)
 
     def _gate(self) -> asyncio.Semaphore:
         loop = asyncio.get_running_loop()
