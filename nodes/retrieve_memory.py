@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 from personaagent.context import Context
 from personaagent.errors import StoreError
 from personaagent.inputs import user_of
+from personaagent.memory.turned import turned_since
 from personaagent.ports import EpisodicMemory, SemanticMemory, Where
 from personaagent.state import RespondState
 from personaagent.turn import personalized, query_of
@@ -28,8 +29,11 @@ async def retrieve_memory(
         return {}
     user_id = user_of(runtime)
     before = state.get("before")
-    # in a task with a closed answer space only an answer that is known is evidence
-    where = Where(before=before, task=context.task, labelled=True if context.task and context.choices else None)
+    # in a task with a closed answer space only an answer that is known is evidence, and only while the taste holds
+    closed = bool(context.task and context.choices)
+    persona = state.get("persona")
+    since = turned_since(persona.sections, context.task) if closed and persona else None
+    where = Where(before=before, since=since, task=context.task, labelled=True if closed else None)
     try:
         recalling = episodic.search(user_id, query_of(state["messages"]), context.recall_k, where)
         if before and "profile" in state:

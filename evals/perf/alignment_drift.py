@@ -3,8 +3,11 @@
 One user gets the articles of the news sample, labelled "keep" or "skip" by a rule over their categories; half way the
 rule turns, and every category gets the other label. Each article is answered live before its label comes; after every
 ``--every`` labels the persona is aligned. Everything is real (graphs, gate, monitor, ledger, index, MiniLM) but the
-model, which is a reader of what it is shown (``drift_reader``). After each alignment the persona alone, without memory,
-answers probes: articles that the user never labels, so what the persona says is measured apart from what memory gives.
+model, which is a reader of what it is shown (``drift_reader``). Each article is shown with its section, as a feed does
+("Section: politics"): the rule is about sections, and from the words of headlines alone 90 labels foretell it for no
+more than 67 to 75 % of the probes, whatever is written down of them; ``--bare`` hides the section. After each alignment
+the persona alone, without memory, answers probes: articles that the user never labels, so what the persona says is
+measured apart from what memory gives.
 """
 
 from __future__ import annotations
@@ -54,6 +57,7 @@ class Step:
     new: float  # and by the rule from after it
     proposer: str | None  # of the version that was committed
     rolled_back: bool
+    outcome: str  # of the alignment
     text: str  # of the persona
 
 
@@ -63,11 +67,17 @@ def label_of(category: str, *, turned: bool) -> str:
 
 
 async def drift(services: Services, rows: Sequence[Row], probes: Sequence[Row], *, noise: float,
-                rng: random.Random, epochs: int, candidates: int) -> list[Step]:  # fmt: skip
+                rng: random.Random, epochs: int, candidates: int, judge: int) -> list[Step]:  # fmt: skip
     """Answer, label and align through all rows; the rule turns after the first half of them."""
     agent, feedback = build_agent(services).compile(), build_feedback(services).compile()
     context = Context(
-        user_id=USER, task=TASK, choices=list(LABELS), align="now", align_epochs=epochs, align_candidates=candidates
+        user_id=USER,
+        task=TASK,
+        choices=list(LABELS),
+        align="now",
+        align_epochs=epochs,
+        align_candidates=candidates,
+        align_judge=judge,
     )
     steps: list[Step] = []
     right: list[bool] = []
@@ -101,6 +111,7 @@ async def drift(services: Services, rows: Sequence[Row], probes: Sequence[Row], 
                 new=_agreement(persona, probes, turned=True),
                 proposer=committed.proposer if committed else None,
                 rolled_back=rolled_back,
+                outcome=out.get("outcome") or "",
                 text=to_text(persona.sections, evidence=False),
             )
         )
@@ -170,6 +181,8 @@ async def _run(options: argparse.Namespace) -> list[Step]:
     rng = random.Random(options.seed)
     rows = sorted((row for user in news.task().users.values() for row in user), key=lambda row: row.id)
     rng.shuffle(rows)
+    if not options.bare:
+        rows = [replace(row, query=f"Section: {row.truth}\n{row.query}") for row in rows]
     wanted = options.alignments * options.every
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(
@@ -185,6 +198,7 @@ async def _run(options: argparse.Namespace) -> list[Step]:
                 rng=rng,
                 epochs=options.epochs,
                 candidates=options.candidates,
+                judge=options.judge,
             )
         finally:
             await services.close()
@@ -198,7 +212,9 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=0.0, help="share of the labels that are wrong")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--candidates", type=int, default=2)
+    parser.add_argument("--judge", type=int, default=6, help="labels that judge")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bare", action="store_true", help="articles without their section")
     parser.add_argument("--show", action="store_true", help="print the personas at the turn and at the end")
     parser.add_argument("--json", type=Path, help="file for every alignment and the summary")
     options = parser.parse_args()

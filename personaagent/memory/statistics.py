@@ -25,6 +25,7 @@ MAX_LABEL_CHARS = 40
 EVIDENCE = 8  # newest interactions named per statement
 
 _KINDS = {
+    "turned": re.compile(r'^Taste in "[^"]*" turned: '),
     "habits": re.compile(r'^(?:Answers|Scores|Length of answers) in "'),
     "tools": re.compile(r"^Tools (?:to prefer|of little help): "),
     "signs": re.compile(r'^Signs of "'),
@@ -61,7 +62,7 @@ def by_task(history: Sequence[Interaction], half_life: float = HALF_LIFE) -> dic
     tasks: dict[str, list[Interaction]] = {}
     for interaction in reversed(history):
         if _countable(interaction):
-            tasks.setdefault(_shown(interaction.task or "general", 60), []).append(interaction)
+            tasks.setdefault(task_name(interaction.task), []).append(interaction)
     newest = [task for task in tasks if broken_rule(task) is None][:MAX_TASKS]
     return {
         task: [
@@ -70,6 +71,11 @@ def by_task(history: Sequence[Interaction], half_life: float = HALF_LIFE) -> dic
         ][::-1]
         for task in newest
     }
+
+
+def task_name(task: str | None) -> str:
+    """What a clause calls a task."""
+    return _shown(task or "general", 60)
 
 
 def label_weights(rows: Sequence[Row]) -> Counter[str]:

@@ -10,11 +10,13 @@ from personaagent.memory.statistics import MIN_ROWS, by_task, describe, is_close
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.proposers.telling import contrast_clauses, example_clauses, sign_clauses
 from personaagent.persona.proposers.tooling import tool_clauses
+from personaagent.persona.proposers.turning import since_turn
 from personaagent.persona.shape import sound_clauses, token_count, validate_sections
-from personaagent.types import Candidate, Clause, Section, Sections
+from personaagent.types import Candidate, Clause, Interaction, Section, Sections
 
 Kind = Literal["habits", "tools", "signs", "contrast", "examples"]
 
+COUNTED_TOKENS = 220  # of all counted clauses, so that a persona does not grow with its kinds
 HALF_LIVES = (15.0, 5.0, 40.0)  # labels after which one counts half, by variant
 
 _Written = tuple[Section, Clause]
@@ -26,24 +28,34 @@ def renew(
     """Return the incumbent with its counted clauses fresh, and those of ``kinds`` added.
 
     A kind that stands in the incumbent stays and is counted anew, so no number in a persona is older than its last
-    alignment. ``kinds`` come first, and the last clauses give way to the token budget. Clauses whose text is in
-    ``without`` are left out. Variants of the context differ in how fast the past fades. A Refusal where there is too
-    little to count, no room, or nothing new.
+    alignment. ``kinds`` come first, and the last clauses give way to ``COUNTED_TOKENS`` and the token budget. Where the
+    taste has turned (``since_turn``), only what came after is counted, and clauses that stand on what came before alone
+    are left out, as are those whose text is in ``without``. Variants of the context differ in how fast the past fades.
+    A Refusal where there is too little to count, no room, or nothing new.
     """
+    current, turns = since_turn(context.history, context.incumbent)
+    refuted = {i.id for i in context.history} - {i.id for i in current}
     standing = {kind for clauses in context.incumbent.values() for c in clauses if (kind := statistic_kind(c.text))}
     wanted = list(dict.fromkeys(["habits", "tools", *kinds, *sorted(standing)]))
-    written = _sound(_clauses(context, wanted))
+    written = _sound([*((Section.WHO, clause) for clause in turns), *_clauses(context, current, wanted)])
     kept = {
-        section: tuple(c for c in clauses if statistic_kind(c.text) is None and c.text not in without)
+        section: tuple(
+            clause
+            for clause in clauses
+            if statistic_kind(clause.text) is None and clause.text not in without and not _refuted(clause, refuted)
+        )
         for section, clauses in context.incumbent.items()
     }
     if not written:
         return Refusal(proposer=name, reason=f"fewer than {MIN_ROWS} labelled interactions of any task")
-    while written and token_count(_merged(kept, written)) > context.token_budget:
+    while written and (
+        token_count(_merged(kept, written)) > context.token_budget or token_count(_merged({}, written)) > COUNTED_TOKENS
+    ):
         written.pop()
     if not written:
         return Refusal(proposer=name, reason="the persona's other clauses leave no room in the token budget")
-    known = {i.id for i in context.history} | {i for clauses in kept.values() for c in clauses for i in c.evidence}
+    standing_ids = {i for clauses in context.incumbent.values() for clause in clauses for i in clause.evidence}
+    known = {i.id for i in context.history} | standing_ids
     try:
         sections = validate_sections(_merged(kept, written), budget_tokens=context.token_budget, known_ids=known)
     except InvalidPersona as error:
@@ -53,15 +65,19 @@ def renew(
     return Candidate(proposer=name, sections=sections, reason=f"counted in {len(context.history)} labels")
 
 
-def _clauses(context: ProposalContext, kinds: Sequence[str]) -> list[_Written]:
+def _refuted(clause: Clause, refuted: Collection[str]) -> bool:
+    return bool(clause.evidence) and all(evidence in refuted for evidence in clause.evidence)
+
+
+def _clauses(context: ProposalContext, current: Sequence[Interaction], kinds: Sequence[str]) -> list[_Written]:
     half_life = HALF_LIVES[context.variant % len(HALF_LIVES)]
-    tasks = by_task(context.history, half_life)
+    tasks = by_task(current, half_life)
     closed = {task: rows for task, rows in tasks.items() if len(rows) >= MIN_ROWS and is_closed(rows)}
     written: list[_Written] = []
     for kind in kinds:
         match kind:
             case "habits":
-                written += [(Section.WHO, clause) for clause in describe(context.history, half_life)]
+                written += [(Section.WHO, clause) for clause in describe(current, half_life)]
             case "tools":
                 written += [(Section.TOOLING, clause) for clause in tool_clauses(context.history)]
             case "signs":

@@ -5,33 +5,23 @@ All is counted over the user's own labelled interactions, weighted by recency an
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import log, sqrt
 
 from personaagent.memory.statistics import EVIDENCE, MIN_ROWS, Row, label_weights
 from personaagent.persona.answers import bare
+from personaagent.persona.proposers.words import words_in
 from personaagent.persona.rules import broken_rule
 from personaagent.text import one_line
 from personaagent.types import Clause, Simulation
 
-SIGNS = 6  # words a label
+SIGNS = 12  # words a label
 LABELS = 4  # labels of a task that get signs
 PAIRS = 3  # pairs of labels of a task that are held against each other
 EXAMPLES = 6  # of a task
 EXAMPLE_CHARS = 100
 MIN_ODDS = log(2)  # a sign is at least twice as common with its label as without
-
-_WORD = re.compile(r"[^\W\d_]{4,20}")
-_COMMON = frozenset(
-    re.findall(
-        r"\w+",
-        "about after again also because been before being between both could does doing down during each from have "
-        "having here into just more most other over same should some such than that their them then there these they "
-        "this those through under very were what when where which while will with would your",
-    )
-)
 
 
 def sign_clauses(task: str, rows: Sequence[Row]) -> list[Clause]:
@@ -110,7 +100,7 @@ def _typical(rows: Sequence[Row], label: str) -> list[Row]:
     inside, outside = _sides(rows, label)
     signs = set(_telling(inside, outside, limit=50)) if outside else set()
     numbered = sorted(
-        enumerate(inside), key=lambda pair: (len(signs & _words(pair[1].interaction.query)), pair[0]), reverse=True
+        enumerate(inside), key=lambda pair: (len(signs & words_in(pair[1].interaction.query)), pair[0]), reverse=True
     )
     return [row for _, row in numbered]
 
@@ -118,7 +108,7 @@ def _typical(rows: Sequence[Row], label: str) -> list[Row]:
 def _telling(inside: Sequence[Row], outside: Sequence[Row], *, limit: int = SIGNS) -> list[str]:
     """The words of ``inside`` whose log-odds against ``outside`` are highest, among those that several rows share."""
     here, there = _frequencies(inside), _frequencies(outside)
-    shared = Counter(word for row in inside for word in _words(row.interaction.query))
+    shared = Counter(word for row in inside for word in words_in(row.interaction.query))
     size_here, size_there = sum(row.weight for row in inside), sum(row.weight for row in outside)
     scores: dict[str, float] = {}
     for word, count in shared.items():
@@ -133,17 +123,13 @@ def _sides(rows: Sequence[Row], label: str) -> tuple[list[Row], list[Row]]:
 
 
 def _with(rows: Sequence[Row], telling: Sequence[str]) -> tuple[str, ...]:
-    found = [row.interaction.id for row in rows if _words(row.interaction.query) & set(telling)]
+    found = [row.interaction.id for row in rows if words_in(row.interaction.query) & set(telling)]
     return tuple(found[-EVIDENCE:])
 
 
 def _frequencies(rows: Sequence[Row]) -> dict[str, float]:
     found: dict[str, float] = {}
     for row in rows:
-        for word in _words(row.interaction.query):
+        for word in words_in(row.interaction.query):
             found[word] = found.get(word, 0.0) + row.weight
     return found
-
-
-def _words(text: str) -> set[str]:
-    return set(_WORD.findall(text[:2_000].casefold())) - _COMMON
