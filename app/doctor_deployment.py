@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from app.doctor import Check
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from personaagent.settings import Settings
 
 LOW_BYTES = 1_000_000_000  # Postgres, SQLite and the index all stop where the disk is full
+OURS = ("graph.", "graph/", "./graph/")  # where our graphs are
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 STANDALONE = ("DATABASE_URI", "REDIS_URI", "LANGGRAPH_CLOUD_LICENSE_KEY")
 
@@ -65,7 +66,10 @@ def endpoint(settings: Settings) -> list[Check]:
 
 
 def langgraph_json(config: Path) -> list[Check]:
-    """Whether LangGraph server could load what ``config`` names, where there is one. Blocking."""
+    """Whether LangGraph server could load what ``config`` names; nothing of a file that names none of our graphs.
+
+    Blocking.
+    """
     name = config.name
     if not config.is_file():
         return []
@@ -73,27 +77,35 @@ def langgraph_json(config: Path) -> list[Check]:
         told = json.loads(config.read_text(encoding="utf-8"))
     except ValueError as error:
         return [Check(name=name, status="fail", detail=f"is no JSON: {error}", mend="restore it from the release")]
-    graphs = told.get("graphs") if isinstance(told, dict) else None
-    if not isinstance(graphs, dict) or not graphs:
+    graphs = _table(told, "graphs")
+    if not graphs:
         return [Check(name=name, status="fail", detail="names no graph", mend="restore it from the release")]
-    if not (told.get("auth") or {}).get("path"):
+    objects = [one if isinstance(one, str) else str(_table(graphs, key).get("path")) for key, one in graphs.items()]
+    if not any(path.startswith(OURS) for path in objects):
+        return []  # another project's folder
+    auth, routes = _table(told, "auth").get("path"), _table(told, "http").get("app")
+    if not auth:
         detail = "has no auth.path: whoever reaches the server is whoever they say"
         return [Check(name=name, status="fail", detail=detail, mend="set auth.path to app.server.auth:auth")]
-    objects = [one if isinstance(one, str) else str(one.get("path")) for one in graphs.values()]
-    objects += [told["auth"]["path"], str((told.get("http") or {}).get("app") or "")]
-    lost = [path for path in filter(None, objects) if not _found(path.partition(":")[0])]
+    named = [str(path) for path in (*objects, auth, routes) if path]
+    lost = [path for path in named if not _found(path.partition(":")[0], config.parent)]
     if lost:
         detail = f"names what cannot be found: {', '.join(lost)}"
         return [Check(name=name, status="fail", detail=detail, mend="write paths as module:object, and install them")]
-    if any("'" in str(one.get("description", "")) for one in graphs.values() if isinstance(one, dict)):
+    if any("'" in str(_table(graphs, key).get("description", "")) for key in graphs):
         detail = "a description holds an apostrophe, which ends the quotes in the Dockerfile"
         return [Check(name=name, status="fail", detail=detail, mend="take it out")]
     return [Check(name=name, status="ok", detail=f"names {', '.join(graphs)}")]
 
 
-def _found(module: str) -> bool:
+def _table(told: Any, key: str) -> dict[str, Any]:
+    found = told.get(key) if isinstance(told, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _found(module: str, folder: Path) -> bool:
     if module.endswith(".py"):
-        return Path(module).is_file()
+        return (folder / module).is_file()
     try:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):

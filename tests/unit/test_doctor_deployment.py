@@ -191,6 +191,7 @@ def test_our_langgraph_json_is_ok_and_none_is_no_finding(tmp_path: Path) -> None
     (one,) = langgraph_json(HOUSE)
     assert (one.status, one.detail) == ("ok", "names agent, feedback, alignment")
     assert langgraph_json(tmp_path / "langgraph.json") == []
+    assert langgraph_json(changed(tmp_path, graphs={"mine": "./mine.py:graph"}, auth=None)) == []  # another project's
 
 
 @pytest.mark.parametrize(
@@ -198,6 +199,8 @@ def test_our_langgraph_json_is_ok_and_none_is_no_finding(tmp_path: Path) -> None
     [
         ({"graphs": {}}, "names no graph"),
         ({"auth": None}, "has no auth.path"),
+        ({"auth": "app.server.auth:auth"}, "has no auth.path"),
+        ({"graphs": {"agent": "./graph/gone.py:graph"}}, "./graph/gone.py"),
         ({"graphs": {"agent": "graph.nowhere:graph"}}, "graph.nowhere:graph"),
         ({"http": {"app": "app.gone:app"}}, "app.gone:app"),
         ({"graphs": {"agent": {"path": "graph.agent:graph", "description": "the user's turn"}}}, "apostrophe"),
