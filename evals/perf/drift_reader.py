@@ -74,7 +74,8 @@ class Reader:
 def read(messages: Sequence[BaseMessage], choices: Sequence[str]) -> str:
     """What the reader answers to these messages."""
     persona = messages[0].text.partition("# The user's persona\n")[2].partition("\n# ")[0]
-    asked = words(messages[-1].text)
+    # what is remembered may stand fenced before the question, and is not asked
+    asked = words(messages[-1].text.rpartition("</data>\n")[2])
     votes = dict.fromkeys(choices, 0)
     named = []
     for clause in persona.splitlines():

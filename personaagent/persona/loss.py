@@ -14,7 +14,7 @@ from personaagent.persona.answers import answer_from_text, bare, number
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
 
-__all__ = ["answer_from_text", "judged_loss", "loss", "similarity"]
+__all__ = ["answer_from_text", "judged", "judged_loss", "loss", "similarity"]
 
 MAX_TOKENS = 300  # compared of each text; the comparison is quadratic
 JUDGE_SCHEMA: dict[str, Any] = {
@@ -55,6 +55,12 @@ async def judged_loss(
     plain = loss(expected, actual, choices)
     if choices or models.embedded or plain == 0 or not actual.strip() or number(expected) is not None:
         return plain
+    verdict = await judged(models, query, expected, actual)
+    return plain if verdict is None else (1 - weight) * plain + weight * verdict
+
+
+async def judged(models: Models, query: str, expected: str, actual: str) -> float | None:
+    """The loss that a model (role critic) gives a free text, 0..1; None where it fails or answers out of form."""
     asked = render(
         "judge_text",
         query=quote(query, "question"),
@@ -64,11 +70,9 @@ async def judged_loss(
     try:
         answer = await models.structured("critic", [HumanMessage(asked)], JUDGE_SCHEMA)
     except ModelError:
-        return plain
+        return None
     score = answer.get("score")
-    if not isinstance(score, int) or not 0 <= score <= 10:
-        return plain
-    return (1 - weight) * plain + weight * (1 - score / 10)
+    return 1 - score / 10 if type(score) is int and 0 <= score <= 10 else None
 
 
 def similarity(expected: str, actual: str) -> float:
