@@ -36,7 +36,7 @@ async def commit_persona(
     """
     base, incumbent, user_id = state["base"], state["incumbent"], user_of(runtime)
     if base is None or incumbent.verdict is None:
-        return {"committed": None, "outcome": _why_not(state)}
+        return {"committed": None, "outcome": _why_not(state) + _taken_back(base)}
     if ask and (refusal := _ask(base, incumbent, incumbent.verdict, config)):
         refused = replace(incumbent, verdict=replace(incumbent.verdict, accepted=False, reason=refusal))
         return {
@@ -60,7 +60,8 @@ async def commit_persona(
         return {"committed": None, "outcome": f"no change: {error}"}
     return {
         "committed": committed,
-        "outcome": f"version {committed.version} by {incumbent.proposer}: {incumbent.verdict.reason}",
+        "outcome": f"version {committed.version} by {incumbent.proposer}: {incumbent.verdict.reason}"
+        + _taken_back(base),
     }
 
 
@@ -79,6 +80,13 @@ def _ask(base: Persona, incumbent: Candidate, verdict: Verdict, config: Runnable
     if decision.verb == "approve":
         return None
     return f"the edit was not approved. {decision.message}".strip()
+
+
+def _taken_back(base: Persona | None) -> str:
+    """What to add to the outcome where the monitor had rolled back the version before this alignment."""
+    if base is None or base.origin != "rollback" or base.proposer != "monitor":
+        return ""
+    return f" (version {base.version}: {base.reason})"
 
 
 def _why_not(state: AlignmentState) -> str:

@@ -370,3 +370,30 @@ async def test_free_text_is_graded_by_a_model_only_where_it_is_wanted_and_within
     assert out["calls"] == len(models.calls)
     before = {c.verdict.loss_before for c in out["rejected"] if c.verdict and c.verdict.loss_before is not None}
     assert {round(loss, 3) for loss in before} == {0.6 if judged else 1.0}
+
+
+@pytest.mark.parametrize("better", [False, True])
+async def test_the_outcome_says_that_the_version_before_was_rolled_back(build: Build, better: bool) -> None:
+    services = build(persuadable())
+    await fill(services, ["rock"] * 3 + ["rock" if better else "jazz"] * 6)
+    base = await services.seed_persona("ann")
+    await services.personas.append(
+        "ann",
+        base.sections,
+        "rollback",
+        expected_parent=base.version,
+        proposer="monitor",
+        reason="rolled back by the monitor: live loss 0.10 → 0.90",
+    )
+    out = await align(services, align_epochs=1)
+    assert (out["committed"] is not None) is better
+    assert "(version 1: rolled back by the monitor: live loss 0.10 → 0.90)" in out["outcome"]
+
+
+async def test_the_model_free_proposers_take_turns_over_the_epochs(build: Build) -> None:
+    services = build(persuadable())
+    await fill(services, ["rock", "jazz"] * 9)
+    out = await align(services, align_epochs=3, align_candidates=1)
+    assert {c.epoch: c.proposer for c in out["rejected"]} == {1: "histogram", 2: "contrast", 3: "examples"}
+    texts = [[clause.text for clauses in c.sections.values() for clause in clauses] for c in out["rejected"]]
+    assert len({tuple(one) for one in texts}) == len(texts)

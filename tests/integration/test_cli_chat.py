@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage
 
 from app.chat import Conversation
+from app.cli_chat import _handle
 from app.worker import Worker
 from graph.services import Services
 from personaagent.context import Context
@@ -65,6 +67,15 @@ async def test_feedback_is_about_the_last_answer_and_needs_one(services: Service
     conversation.new()
     with pytest.raises(InvalidLabel):
         await conversation.wrong("again")
+
+
+async def test_the_chat_tells_that_the_monitor_took_a_version_back() -> None:
+    said: list[str] = []
+    back = SimpleNamespace(version=2, reason="rolled back by the monitor: live loss 0.10 → 0.90")
+    conversation: Any = SimpleNamespace(good=lambda: {"due": False, "rolled_back": back}, news=[])
+    screen: Any = SimpleNamespace(out=SimpleNamespace(print=lambda text, **_: said.append(text)))
+    _handle("/good", conversation, screen, lambda result: result)
+    assert said == ["Noted.", "Persona 2: rolled back by the monitor: live loss 0.10 → 0.90"]
 
 
 async def test_the_thread_is_remembered_until_a_new_one_begins(services: Services, model: ScriptedModels) -> None:
