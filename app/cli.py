@@ -18,7 +18,7 @@ from typing import Annotated
 
 import typer
 
-from app import cli_chat, cli_keys, cli_learn, cli_memory, cli_ops, cli_persona, cli_serve, cli_tools
+from app import cli_chat, cli_keys, cli_learn, cli_memory, cli_ops, cli_persona, cli_prompts, cli_serve, cli_tools
 from personaagent.errors import PersonaAgentError
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
@@ -58,6 +58,7 @@ app.add_typer(cli_persona.app, name="persona")
 app.add_typer(cli_memory.app, name="memory")
 app.add_typer(cli_tools.app, name="tools")
 app.add_typer(cli_keys.app, name="keys")
+app.add_typer(cli_prompts.app, name="prompts")
 cli_serve.register(app)
 cli_ops.register(app)
 

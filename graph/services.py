@@ -40,6 +40,7 @@ from personaagent.persona.seed import seed_sections
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.persona.trigger import due
 from personaagent.ports import Embedder, Models, Where
+from personaagent.prompts.hub import set_up_hub
 from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler
 from personaagent.settings import Settings
 from personaagent.telemetry import metrics
@@ -60,6 +61,7 @@ class Services:
     ) -> None:
         self.settings = settings or Settings()
         set_up_tracing(self.settings)
+        set_up_hub(self.settings)
         self.models: Models = models or ModelsFromSettings(self.settings)
         self.embedder: Embedder = embedder or embedder_from(self.settings)
         self.database = database_from(self.settings)

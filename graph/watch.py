@@ -20,6 +20,7 @@ from personaagent.context import Context
 from personaagent.errors import EmptyQuery, PersonaAgentError
 from personaagent.inputs import user_of
 from personaagent.limits import Limiter
+from personaagent.prompts.hub import pulled
 from personaagent.telemetry import metrics
 from personaagent.telemetry.logs import bound, hashed_user
 from personaagent.tracing.runs import Prices, traced
@@ -51,6 +52,7 @@ class Watch:
             # the stretch that answers is shared: a turn that is simulated has a moment to which memory is cut
             graph: GraphName = "simulation" if state.get("before") and self._graph == "agent" else self._graph
             user_id = user_of(runtime)
+            await pulled()
             with (
                 bound(
                     graph=graph,

@@ -102,6 +102,10 @@ class Settings(BaseSettings):
     trace_content: Literal["masked", "full", "none"] = Field(
         "masked", description="what of texts traces may carry out of the process"
     )
+    prompt_hub: str | None = Field(
+        None, pattern=r"^[\w-]+(/[\w-]*)?$", description="prefix of the prompts' names in LangSmith's hub; unset: files"
+    )
+    prompt_hub_frame: bool = Field(False, description="take the safety frame from the hub too")
     prices: dict[Literal["default", "agent", "simulator", "critic", "editor", "summarizer"], tuple[float, float]] = (
         Field({}, description="money for a million input and output tokens by role or default, for traces, as JSON")
     )
