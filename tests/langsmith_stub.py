@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_bytes
@@ -14,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 import zstandard
+from langsmith.utils import get_env_var
 
 PROJECT = "0b6a0c6e-0000-4000-8000-00000000beef"
 
@@ -29,6 +31,11 @@ class LangSmithStub:
         self.prompts: dict[str, list[dict[str, Any]]] = {}  # commits by name, oldest first
         self.hub_calls: list[str] = []
         self.down = False
+        self.seconds = 0.0  # that every answer takes
+        self.requests: list[str] = []  # every one, as "METHOD /path"
+        self.datasets: dict[str, dict[str, Any]] = {}  # by id
+        self.examples: dict[str, list[dict[str, Any]]] = {}  # by dataset
+        self.experiments: dict[str, dict[str, Any]] = {}  # by id
 
     def root(self, name: str) -> dict[str, Any]:
         """The newest root run of that name."""
@@ -60,9 +67,9 @@ class LangSmithStub:
         if path == "/repos/" and method == "POST":
             self.prompts[body["repo_handle"]] = []
             return 200, {"repo": _repo(body["repo_handle"])}
-        if found := re.fullmatch(r"/repos/-/([\w-]+)", path):
+        if found := re.fullmatch(r"/repos/[\w-]+/([\w-]+)", path):
             return (200, {"repo": _repo(found[1])}) if found[1] in self.prompts else (404, {})
-        if found := re.fullmatch(r"/commits/-/([\w-]+)/?([\w-]*)(?:\?.*)?", path):
+        if found := re.fullmatch(r"/commits/[\w-]+/([\w-]+)/?([\w-]*)(?:\?.*)?", path):
             if found[1] not in self.prompts:
                 return 404, {"detail": "not found"}
             commits = self.prompts[found[1]]
@@ -74,6 +81,11 @@ class LangSmithStub:
                 return 200, {"commits": commits[::-1], "total": len(commits)}
             return (200, {**commits[-1], "examples": []}) if commits else (404, {})
         return 404, {}
+
+
+def forget_environment() -> None:
+    """Let LangSmith's client read LANGSMITH_* anew, which it keeps once it did."""
+    get_env_var.cache_clear()  # type: ignore[attr-defined]
 
 
 def _repo(name: str) -> dict[str, Any]:
@@ -97,6 +109,8 @@ def langsmith_stub() -> Iterator[LangSmithStub]:
         def _answer(self, method: str) -> None:
             body = self._body()
             path = self.path
+            stub.requests.append(f"{method} {path}")
+            time.sleep(stub.seconds)
             if stub.down:
                 return self._send(503, {"detail": "down"})
             if path == "/info":
