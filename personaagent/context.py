@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
 
 
 @dataclass(kw_only=True)
 class Context:
     """The context of a run of any of the graphs; ``user_id`` has no default."""
+
+    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True)  # Studio shows them beside the fields
 
     user_id: str
     """Whose agent this is. Every memory, persona and tool of the run is this user's."""
@@ -16,7 +20,9 @@ class Context:
     task: str | None = None
     """Name of the task the query belongs to (for example ``news category``), kept with the interaction."""
 
-    instructions: str | None = None
+    instructions: Annotated[
+        str | None, Field(json_schema_extra={"langgraph_nodes": ["reason"], "langgraph_type": "prompt"})
+    ] = None
     """What is asked in this task, for example the question that every query of it poses."""
 
     choices: list[str] | None = None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
+from pydantic import Field
+from typing_extensions import TypedDict  # typing's has no JSON schema before Python 3.12
 
 from personaagent.types import Candidate, Interaction, Persona, Recall, Simulation, TextualLoss, ToolTrace, UserProfile
 
@@ -14,17 +16,17 @@ from personaagent.types import Candidate, Interaction, Persona, Recall, Simulati
 class AgentInput(TypedDict):
     """What a client sends: the new message."""
 
-    messages: Annotated[list[AnyMessage], add_messages]
+    messages: Annotated[list[AnyMessage], Field(description="The user's new message."), add_messages]
 
 
 class AgentOutput(TypedDict):
     """What a client gets: the conversation, the answer, and the id to send feedback for."""
 
-    messages: Annotated[list[AnyMessage], add_messages]
-    answer: str
-    interaction_id: str
-    persona_version: int | None
-    degraded: list[str]
+    messages: Annotated[list[AnyMessage], Field(description="The conversation with the answer."), add_messages]
+    answer: Annotated[str, Field(description="The answer; empty where the model gave none.")]
+    interaction_id: Annotated[str, Field(description="What feedback on this turn is sent for.")]
+    persona_version: Annotated[int | None, Field(description="The persona that it was answered under.")]
+    degraded: Annotated[list[str], Field(description="What could not be used, for example memory.")]
 
 
 class RespondState(TypedDict, total=False):
@@ -58,12 +60,12 @@ class AlignmentInput(TypedDict, total=False):
 class AlignmentOutput(TypedDict, total=False):
     """What became of an alignment, and what it cost."""
 
-    base: Persona | None
-    committed: Persona | None
-    rejected: list[Candidate]
-    outcome: str
-    calls: int
-    tokens: int
+    base: Annotated[Persona | None, Field(description="The version in force when it began.")]
+    committed: Annotated[Persona | None, Field(description="The new version; null: no change.")]
+    rejected: Annotated[list[Candidate], Field(description="What was proposed and refused, with the reasons.")]
+    outcome: Annotated[str, Field(description="One line: what became of it and why.")]
+    calls: Annotated[int, Field(description="Model calls.")]
+    tokens: Annotated[int, Field(description="Tokens, in and out.")]
 
 
 class AlignmentState(TypedDict, total=False):
@@ -90,10 +92,10 @@ class AlignmentState(TypedDict, total=False):
 class FeedbackInput(TypedDict, total=False):
     """What the user really wanted of one interaction: a truth (correction, choice or edit) or a rating."""
 
-    interaction_id: str
-    ground_truth: str | None
-    source: str | None
-    rating: int | None
+    interaction_id: Annotated[str, Field(description="The turn, as its output names it.")]
+    ground_truth: Annotated[str | None, Field(description="What the user really wanted.")]
+    source: Annotated[str | None, Field(description="How that is known: correction, choice or edit.")]
+    rating: Annotated[int | None, Field(description="1 to 5, in place of a truth.")]
 
 
 class FeedbackState(FeedbackInput, AlignmentState, total=False):
@@ -107,6 +109,6 @@ class FeedbackState(FeedbackInput, AlignmentState, total=False):
 class FeedbackOutput(AlignmentOutput, total=False):
     """The labelled interaction, whether an alignment is due, its outcome where it ran at once, and the monitor's."""
 
-    interaction: Interaction
-    due: bool
-    rolled_back: Persona | None
+    interaction: Annotated[Interaction, Field(description="The turn with its label.")]
+    due: Annotated[bool, Field(description="Whether labels are enough for an alignment.")]
+    rolled_back: Annotated[Persona | None, Field(description="The version the monitor went back to, if it did.")]

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs
 from uuid import uuid4
 
 import zstandard
@@ -31,6 +32,7 @@ class LangSmithStub:
         self.prompts: dict[str, list[dict[str, Any]]] = {}  # commits by name, oldest first
         self.hub_calls: list[str] = []
         self.down = False
+        self.content_type = ""  # of the request that is being answered
         self.seconds = 0.0  # that every answer takes
         self.requests: list[str] = []  # every one, as "METHOD /path"
         self.datasets: dict[str, dict[str, Any]] = {}  # by id
@@ -59,12 +61,40 @@ class LangSmithStub:
             run = self.runs.setdefault(key, {})
             run.update({field[0]: value} if field else {k: v for k, v in value.items() if v is not None})
 
+    def evaluation(self, method: str, path: str, body: bytes) -> Any:
+        """Answer the routes of data sets and experiments; None for every other."""
+        route, _, query = path.partition("?")
+        asked = {key: values[0] for key, values in parse_qs(query).items()}
+        now = "2026-01-01T00:00:00Z"
+        if route == "/datasets" and method == "POST":
+            made = json.loads(body) | {"id": str(uuid4()), "created_at": now, "tenant_id": PROJECT}
+            self.datasets[made["id"]], self.examples[made["id"]] = made, []
+            return made
+        if route == "/datasets":
+            return [d for d in self.datasets.values() if d["name"] == asked.get("name")]
+        if found := re.search(r"/datasets/([\w-]+)/examples$", route):
+            self.examples[found[1]] += _examples(body, self.content_type, found[1])
+            return {"count": len(self.examples[found[1]]), "example_ids": [e["id"] for e in self.examples[found[1]]]}
+        if found := re.fullmatch(r"/datasets/([\w-]+)", route):
+            return self.datasets[found[1]]
+        if route == "/examples":
+            return self.examples[asked["dataset"]][int(asked.get("offset", 0)) :]
+        if route == "/sessions" and method == "POST":
+            made = json.loads(body) | {"start_time": now, "tenant_id": PROJECT}
+            self.experiments[made["id"]] = made
+            return made
+        if (found := re.fullmatch(r"/sessions/([\w-]+)", route)) and found[1] in self.experiments:
+            told = json.loads(body) if body else {}
+            self.experiments[found[1]].update({k: v for k, v in told.items() if v is not None})
+            return self.experiments[found[1]]
+        return None
+
     def hub(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         """Answer the routes that the client's pull and push of prompts use."""
         self.hub_calls.append(f"{method} {path}")
         if path == "/settings":
             return 200, {"id": str(uuid4()), "display_name": "test", "created_at": "2026-01-01T00:00:00Z"}
-        if path == "/repos/" and method == "POST":
+        if path == "/repos" and method == "POST":
             self.prompts[body["repo_handle"]] = []
             return 200, {"repo": _repo(body["repo_handle"])}
         if found := re.fullmatch(r"/repos/[\w-]+/([\w-]+)", path):
@@ -81,6 +111,19 @@ class LangSmithStub:
                 return 200, {"commits": commits[::-1], "total": len(commits)}
             return (200, {**commits[-1], "examples": []}) if commits else (404, {})
         return 404, {}
+
+
+def _examples(body: bytes, content_type: str, dataset_id: str) -> list[dict[str, Any]]:
+    """The examples of a multipart upload: parts are named ``ID`` and ``ID.inputs`` and the like."""
+    made: dict[str, dict[str, Any]] = {}
+    message = message_from_bytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
+    for part in message.walk():
+        if not part.is_multipart():
+            key, *field = str(part.get_param("name", header="content-disposition")).split(".")
+            value = json.loads(part.get_payload(decode=True))  # type: ignore[arg-type]
+            made.setdefault(key, {"id": key, "dataset_id": dataset_id, "created_at": "2026-01-01T00:00:00Z"})
+            made[key].update({field[0]: value} if field else {k: v for k, v in value.items() if v is not None})
+    return list(made.values())
 
 
 def forget_environment() -> None:
@@ -109,6 +152,7 @@ def langsmith_stub() -> Iterator[LangSmithStub]:
         def _answer(self, method: str) -> None:
             body = self._body()
             path = self.path
+            stub.content_type = self.headers.get("Content-Type", "")
             stub.requests.append(f"{method} {path}")
             time.sleep(stub.seconds)
             if stub.down:
@@ -118,7 +162,10 @@ def langsmith_stub() -> Iterator[LangSmithStub]:
                          "scale_up_nthreads_limit": 2, "scale_up_qsize_trigger": 1000,
                          "scale_down_nempty_trigger": 4}  # fmt: skip
                 return self._send(200, {"version": "0.13.0", "batch_ingest_config": batch,
-                                        "instance_flags": {"zstd_compression_enabled": True}})  # fmt: skip
+                                        "instance_flags": {"zstd_compression_enabled": True,
+                                                           "dataset_examples_multipart_enabled": True}})  # fmt: skip
+            if (answer := stub.evaluation(method, path, body)) is not None:
+                return self._send(200, answer)
             if path.startswith("/sessions"):
                 return self._send(200, [{"id": PROJECT, "name": "default", "tenant_id": PROJECT,
                                          "reference_dataset_id": None, "start_time": "2026-01-01T00:00Z"}])  # fmt: skip

@@ -109,7 +109,6 @@ def test_prompts_are_pushed_listed_and_pulled_on_the_command_line(
     hub: LangSmithStub,
     tmp_path: Path,
 ) -> None:
-    print(cli("prompts", "push", "--only", "task", "--only", "pins"))
     assert cli("prompts", "push", "--only", "task", "--only", "pins", "--json").json["pushed"] == ["task", "pins"]
     assert cli("prompts", "push", "--only", "task", "--json").json == {"pushed": [], "unchanged": ["task"]}
     listed = {row["name"]: row for row in cli("prompts", "list", "--json").json}
