@@ -41,9 +41,9 @@ def upload(folder: Path, task: Task) -> list[str]:
     if not client.has_dataset(dataset_name=name):
         made = client.create_dataset(name, description=task.instructions)
         client.create_examples(dataset_id=made.id, examples=[_example(row) for row in recorded.values()])
-    made = [str(experiment(run, name, client).experiment_name) for run in runs]
+    names = [str(experiment(run, name, client).experiment_name) for run in runs]
     client.flush()  # rows are sent in the background, and the process may end now
-    return made
+    return names
 
 
 def experiment(run: Records, data: str | list[Example], client: Client, *, send: bool = True) -> ExperimentResults:

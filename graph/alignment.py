@@ -116,7 +116,15 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
     )
     builder.add_node(
         "commit_persona",
-        watch("commit_persona", partial(commit_persona, personas=services.personas, ask=settings.approve_edits)),
+        watch(
+            "commit_persona",
+            partial(
+                commit_persona,
+                personas=services.personas,
+                ask=settings.approve_edits,
+                token_budget=settings.persona_token_budget,
+            ),
+        ),
         metadata={"description": "The next version, or no change"},
     )
     builder.add_node(

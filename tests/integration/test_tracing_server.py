@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -89,7 +90,7 @@ async def test_turns_labels_and_alignments_arrive_redacted_counted_and_linked(
         ratings = {f["run_id"] for f in stub.feedback if f["key"] == "rating"}
         if ratings:
             break
-        time.sleep(0.25)
+        await asyncio.sleep(0.25)
     assert ratings == {answered["id"]}
     for canary in (USER, EMAIL, KEY, PHONE, "170 1234567"):
         assert canary not in stub.sent()
