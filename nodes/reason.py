@@ -16,7 +16,7 @@ from personaagent.ports import Models, Role
 from personaagent.prompts import render
 from personaagent.state import RespondState
 from personaagent.turn import personalized
-from tools.calls import calls_in_text
+from tools.calls import all_answered, calls_in_text
 from tools.registry import ActionSpaces
 from tools.repair import NOTE, call_schema, is_broken_call, repaired, sound_calls
 from tools.space import ActionSpace
@@ -60,13 +60,15 @@ async def reason(
     if offered:
         if not reply.tool_calls:
             reply = calls_in_text(reply, offered.names)
-        if reply.tool_calls:
+        if reply.tool_calls and not all_answered(reply.tool_calls, state.get("trace", [])):
             return {"messages": [sound_calls(reply)], "steps": steps}
-        if is_broken_call(reply, offered.names) and steps + 2 <= max_steps:
+        broken = not reply.tool_calls and is_broken_call(reply, offered.names) and steps + 2 <= max_steps
+        if broken:
             steps += 1
             call = await _asked_again(models, role, messages, reply, offered)
             if call is not None:
                 return {"messages": [call], "steps": steps}
+        if broken or reply.tool_calls:
             steps += 1
             if choices:
                 return await _choose(models, role, messages, choices, state, steps)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from langchain_core.messages import AIMessage, ToolCall
+
+from personaagent.types import ToolTrace
 
 MAX_CHARS = 20_000
 MAX_CALLS = 8
@@ -37,6 +39,12 @@ def calls_in_text(message: AIMessage, names: Collection[str]) -> AIMessage:
         content="", tool_calls=numbered, id=message.id, usage_metadata=message.usage_metadata,
         response_metadata=message.response_metadata,
     )  # fmt: skip
+
+
+def all_answered(calls: Sequence[ToolCall], traces: Sequence[ToolTrace]) -> bool:
+    """Whether every one of the calls was made before in this turn and did not fail: making it again teaches nothing."""
+    had = [(trace.name, dict(trace.arguments)) for trace in traces if trace.outcome not in {"error", "timeout"}]
+    return all((call["name"], call["args"]) in had for call in calls)
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:

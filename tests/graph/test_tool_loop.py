@@ -21,7 +21,7 @@ from personaagent.types import Interaction, Section, ToolTrace
 from scripted import Choose, ScriptedModels
 from tools.registry import ActionSpaces
 from tools.repair import NOTE
-from tools.spec import ToolCall, ToolSpec
+from tools.spec import ToolCall, ToolFault, ToolSpec
 
 
 class Args(BaseModel):
@@ -311,3 +311,40 @@ async def test_the_critic_reads_the_calls_of_the_simulated_turn_and_whether_they
     asked = models.calls_of("critic")
     assert asked
     assert all("notes(query='colour') → ok, which the answer left aside: amber" in c.text for c in asked)
+
+
+@pytest.mark.parametrize("choices", [None, ["politics", "crime"]])
+async def test_a_model_that_only_calls_again_what_it_has_is_told_to_answer(
+    build: Build, choices: list[str] | None
+) -> None:
+    ran: list[str] = []
+
+    def note(call: ToolCall) -> str:
+        ran.append(str(call.arguments["query"]))
+        return "fine"
+
+    again = calling(call("a", "1", query="x"))
+    models = ScriptedModels(
+        agent=[again, again.model_copy(update={"id": "2"}), "crime"], choose=lambda role, messages, given: "crime"
+    )
+    out = await turn(equipped(build, models, tool("a", note)), choices=choices)
+    assert ran == ["x"]
+    assert out["answer"] == "crime"
+    assert len(models.calls) == 3
+    assert not models.calls[2].tools
+
+
+async def test_a_call_that_failed_may_be_made_again(build: Build) -> None:
+    tries: list[str] = []
+
+    def flaky(call: ToolCall) -> str:
+        tries.append("again")
+        if len(tries) == 1:
+            raise ToolFault("busy: try again")
+        return "fine"
+
+    again = calling(call("a", "1", query="x"))
+    models = ScriptedModels(agent=[again, again.model_copy(update={"id": "2"}), "done"])
+    out = await turn(equipped(build, models, tool("a", flaky)))
+    assert len(tries) == 2
+    assert out["answer"] == "done"
