@@ -16,7 +16,7 @@ from personaagent.models.embedder import MiniLMEmbedder
 
 USERS = (10**4, 10**6, 10**8)
 # docs/alignment.md, Speed: `python -m evals.perf.alignment_bench`, an epoch: 3 teach, 6 judge, 2 candidates
-ALIGNMENT_CALLS, ALIGNMENT_TOKENS = 20, 8_215
+ALIGNMENT_CALLS, ALIGNMENT_TOKENS = 26, 11_280
 QUANTIZED_B = {"none": 0.0, "int8": 1.0, "binary": 1 / 8}  # bytes a dimension of the copy that is kept in RAM
 DAY_S = 86_400
 
