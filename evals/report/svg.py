@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evals.stats import Interval
 
-BAR, LEFT, WIDTH = 26, 210, 640
+BAR, LEFT, WIDTH = 26, 250, 680
 
 
 def bars(figures: Sequence[tuple[str, Interval]], title: str, ours: str) -> str:
