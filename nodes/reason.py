@@ -15,8 +15,8 @@ from personaagent.persona.loss import answer_from_text
 from personaagent.ports import Models, Role
 from personaagent.prompts import render
 from personaagent.state import RespondState
-from personaagent.turn import personalized
-from tools.calls import all_answered, calls_in_text
+from personaagent.turn import personalized, turn_start
+from tools.calls import all_answered, calls_in_text, nothing_new
 from tools.registry import ActionSpaces
 from tools.repair import NOTE, call_schema, is_broken_call, repaired, sound_calls
 from tools.space import ActionSpace
@@ -32,13 +32,14 @@ async def reason(
     One model call where no tool is needed. In a closed answer space the answer is one of the choices, asked again by
     constrained output when the text names none. A tool call that came out broken is asked for again by constrained
     output, and the answer without tools where that gives none. A model that answers nothing degrades the turn. The
-    last step binds no tool. Raises ModelUnreachable and ModelDenied.
+    last step binds no tool, and so does the one after results that say nothing new. Raises ModelUnreachable and
+    ModelDenied.
     """
     context = runtime.context
     choices = list(context.choices or ())
     role: Role = "simulator" if state.get("before") else "agent"
     steps = state.get("steps", 0) + 1
-    last = steps >= max_steps
+    last = steps >= max_steps or nothing_new(state["messages"][turn_start(state["messages"]) :])
     personal, user_id = personalized(state, context), user_of(runtime)
     space = (
         await actions.of(user_id, state.get("persona"), context.tools, personal=personal)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from langchain_core.messages import AIMessage, ToolCall
+from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
 
 from personaagent.types import ToolTrace
 
@@ -45,6 +46,13 @@ def all_answered(calls: Sequence[ToolCall], traces: Sequence[ToolTrace]) -> bool
     """Whether every one of the calls was made before in this turn and did not fail: making it again teaches nothing."""
     had = [(trace.name, dict(trace.arguments)) for trace in traces if trace.outcome not in {"error", "timeout"}]
     return all((call["name"], call["args"]) in had for call in calls)
+
+
+def nothing_new(turn: Sequence[AnyMessage]) -> bool:
+    """Whether the newest results of a turn only repeat what earlier ones said: more calls would do no better."""
+    newest = list(takewhile(lambda message: isinstance(message, ToolMessage), reversed(turn)))
+    earlier = {message.text for message in turn[: len(turn) - len(newest)] if isinstance(message, ToolMessage)}
+    return bool(newest) and all(message.text in earlier for message in newest)
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:

@@ -348,3 +348,13 @@ async def test_a_call_that_failed_may_be_made_again(build: Build) -> None:
     out = await turn(equipped(build, models, tool("a", flaky)))
     assert len(tries) == 2
     assert out["answer"] == "done"
+
+
+async def test_results_that_say_nothing_new_end_the_calling(build: Build) -> None:
+    def curious(messages: list[BaseMessage], tools: list[dict[str, Any]]) -> AIMessage:
+        return calling(call("a", None, query=f"try {len(messages)}")) if tools else AIMessage("enough")
+
+    models = ScriptedModels(agent=curious)
+    out = await turn(equipped(build, models, tool("a", "the same")))
+    assert out["answer"] == "enough"
+    assert len(models.calls) == 3
