@@ -226,7 +226,7 @@ async def test_an_index_that_is_down_loses_nothing_and_catches_up_in_order(house
     house.index_up()
     await settled(house)
     assert await house.indexer.depth() == 0
-    assert house.index.written == [uid(n) for n in range(6)]
+    assert list(dict.fromkeys(house.index.written)) == [uid(n) for n in range(6)]  # at least once, in order
     assert len(await house.found("ann", "question")) == 6
 
 
