@@ -57,9 +57,11 @@ class FailingIndex:
         self.inner = inner
         self.error: Exception | None = None
         self.written: list[str] = []  # ids, as they were written
+        self.refused = 0
 
     def _check(self) -> None:
         if self.error is not None:
+            self.refused += 1
             raise self.error
 
     async def upsert(self, points: Sequence[Point]) -> None:

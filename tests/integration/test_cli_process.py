@@ -102,7 +102,6 @@ def test_an_interrupt_ends_the_worker_with_130_and_a_termination_with_0(tmp_path
         until = time.monotonic() + 60
         while not (home / "ledger.sqlite").exists() and time.monotonic() < until:
             time.sleep(0.1)
-        time.sleep(3)  # the ledger is made before the worker listens for signals
         process.send_signal(kind)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (code, b""), out
