@@ -204,14 +204,14 @@ def edit(
     async def work(services: Services) -> Persona:
         import asyncio
 
-        from personaagent.persona.shape import from_text, to_text, validate_sections
+        from personaagent.persona.edit import read_edit
+        from personaagent.persona.shape import to_text
 
         current = await _current(services, user)
         text = await asyncio.to_thread(_written, file, to_text(current.sections))
-        known = {i.id for i in await services.episodic.newest(user, EVIDENCE)} | set(current.evidence)
-        sections = validate_sections(
-            from_text(text, known), budget_tokens=services.settings.persona_token_budget, known_ids=known
-        )
+        known = {i.id for i in await services.episodic.newest(user, EVIDENCE)}
+        budget = services.settings.persona_token_budget
+        sections = read_edit(text, current.sections, budget_tokens=budget, known_ids=known)
         if sections == current.sections:
             return current
         return await services.personas.append(
