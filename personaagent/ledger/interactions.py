@@ -199,7 +199,7 @@ def read_many(connection: Connection, user_id: str, ids: Sequence[str]) -> dict[
     found: dict[str, Interaction] = {}
     for start in range(0, len(ids), _CHUNK):
         rows = connection.execute(_MANY, {"user": user_id, "ids": ids[start : start + _CHUNK]})
-        found |= {row.id: interaction_of(row._mapping) for row in rows}
+        found |= {row["id"]: interaction_of(row) for row in rows.mappings().all()}
     return found
 
 

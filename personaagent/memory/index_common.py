@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from personaagent.errors import InvalidVector
 from personaagent.inputs import check_user_id
 from personaagent.ledger.rows import to_micros
-from personaagent.ports import Hit, Point, Vectors
+from personaagent.ports import Point, Vectors
 
 if TYPE_CHECKING:
     import qdrant_edge
@@ -29,6 +29,8 @@ LEXICAL = "lexical"
 INTERACTION = "interaction_id"  # the payload field of the interaction's own id
 RRF_K = 60  # the usual damping: one first place weighs as much as two places around 60
 MIN_DEPTH = 32  # candidates a leg: enough for a second opinion on k results, cheap to hand over
+
+Key = TypeVar("Key", str, int)  # what a leg knows a point by
 
 _IDS = uuid5(NAMESPACE_URL, "personaagent:index")
 
@@ -70,34 +72,36 @@ def space_name(embedder: str, dim: int) -> str:
 
 def depth(k: int) -> int:
     """How many candidates a leg hands to fusion for k results."""
-    return max(MIN_DEPTH, 4 * k)
+    return max(MIN_DEPTH, 2 * k)
 
 
-def fused(legs: Sequence[Sequence[tuple[str, float]]], k: int, limit: int) -> list[Hit]:
-    """The best k by the sum of 1 / (60 + rank) over the legs; ties go to the higher cosine, then to the lower id.
+def fused(legs: Sequence[Sequence[tuple[Key, float]]], k: int, limit: int) -> list[tuple[Key, float, float | None]]:
+    """The best k as (id, score, cosine if known), by the sum of 1 / (60 + rank) over the legs.
 
-    A leg is (id, score), best first; the first leg is the dense one. Equal scores share a rank, and where a leg was cut
-    at ``limit``, an id missing from it shares the last rank: else the engine's order of equals would decide.
+    Ties go to the higher cosine, then to the lower id. A leg is (id, score), best first; the first leg is the dense
+    one. Equal scores share a rank, and where a leg was cut at ``limit``, an id missing from it shares the last rank:
+    else the engine's order of equals would decide.
     """
     cosine = dict(legs[0])
     score = dict.fromkeys((key for leg in legs for key, _ in leg), 0.0)
     for leg in legs:
-        ranks, last = _ranks(leg)
+        worth, last = _worth(leg)
+        missing = last if len(leg) >= limit else 0.0
         for key in score:
-            if key in ranks or len(leg) >= limit:
-                score[key] += 1.0 / (RRF_K + ranks.get(key, last))
+            score[key] += worth.get(key, missing)
     best = sorted(score, key=lambda key: (-score[key], -cosine.get(key, -1.0), key))[:k]
-    return [Hit(id=key, score=score[key], dense=cosine.get(key)) for key in best]
+    return [(key, score[key], cosine.get(key)) for key in best]
 
 
-def _ranks(leg: Sequence[tuple[str, float]]) -> tuple[dict[str, int], int]:
-    ranks: dict[str, int] = {}
-    rank, tied = 0, float("inf")
+def _worth(leg: Sequence[tuple[Key, float]]) -> tuple[dict[Key, float], float]:
+    """What each place of a leg is worth, and the last of them."""
+    worths: dict[Key, float] = {}
+    worth, tied = 0.0, float("inf")
     for place, (key, value) in enumerate(leg, start=1):
         if value < tied - 1e-6:
-            rank, tied = place, value
-        ranks[key] = rank
-    return ranks, rank
+            worth, tied = 1.0 / (RRF_K + place), value
+        worths[key] = worth
+    return worths, worth
 
 
 def owned(payload: Mapping[str, Any] | None, user_id: str) -> str | None:

@@ -65,7 +65,7 @@ class QdrantIndex:
             [(own, p.score) for p in answer.points if (own := common.owned(p.payload, user_id)) is not None]
             for answer in answers
         ]
-        return common.fused(found, k, limit)
+        return [Hit(id=key, score=score, dense=dense) for key, score, dense in common.fused(found, k, limit)]
 
     async def delete(self, user_id: str, ids: Sequence[str]) -> None:
         """Remove these points of this user; another user's point of the same interaction id stays."""

@@ -67,15 +67,20 @@ def _collapsed(best_first: Sequence[Recall], k: int) -> list[Recall]:
     """
     groups: list[tuple[_Words, Recall]] = []
     for recall in best_first:
+        full, labelled = len(groups) == k, recall.interaction.ground_truth is not None
+        open_ = [place for place, (_, chosen) in enumerate(groups) if chosen.interaction.ground_truth is None]
+        if full and not (labelled and open_):
+            continue  # it can neither take a place nor stand for the one that has it
         words = _Words.of(recall.interaction.query)
-        for place, (known, chosen) in enumerate(groups):
-            if _same_question(known, words):
-                if chosen.interaction.ground_truth is None and recall.interaction.ground_truth is not None:
-                    groups[place] = known, Recall(interaction=recall.interaction, score=chosen.score)
-                break
-        else:
-            groups.append((words, recall))
-    return [recall for _, recall in groups[:k]]
+        same = (place for place, (known, _) in enumerate(groups) if _same_question(known, words))
+        place = next(same, None)
+        if place is None:
+            if not full:
+                groups.append((words, recall))
+        elif labelled and place in open_:
+            known, chosen = groups[place]
+            groups[place] = known, Recall(interaction=recall.interaction, score=chosen.score)
+    return [recall for _, recall in groups]
 
 
 @dataclass(frozen=True, slots=True)
