@@ -1,0 +1,99 @@
+"""A turn and its feedback carried out again, after a crash or by time travel, write what they wrote once."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
+
+from graph.agent import build_agent
+from graph.services import Services
+from graph_house import Build
+from personaagent.context import Context
+from scripted import ScriptedModels
+
+ANN = Context(user_id="ann")
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+def said(text: str, message_id: str | None = None) -> dict[str, Any]:
+    return {"messages": [HumanMessage(text, id=message_id)]}
+
+
+def config_of(run: str | None, thread: str = "t") -> Any:
+    """As a server configures a run; ``run`` None: a plain process."""
+    return {"configurable": {"thread_id": thread} | ({"run_id": run} if run else {})}
+
+
+def kill_after(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """End the process once, right after an interaction is in the ledger and before its checkpoint is."""
+    real = services.episodic.append
+
+    async def append(*args: Any) -> Any:
+        await real(*args)
+        monkeypatch.setattr(services.episodic, "append", real)
+        raise KilledError
+
+    monkeypatch.setattr(services.episodic, "append", append)
+
+
+async def test_a_run_whose_checkpoints_were_lost_writes_a_message_without_id_once(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = build(ScriptedModels(agent=["first", "second"]))
+    run = str(uuid4())
+    kill_after(services, monkeypatch)
+    with pytest.raises(KilledError):
+        await (
+            build_agent(services)
+            .compile(checkpointer=InMemorySaver())
+            .ainvoke(said("once"), config_of(run), context=ANN)
+        )
+    out = (
+        await build_agent(services)
+        .compile(checkpointer=InMemorySaver())
+        .ainvoke(said("once"), config_of(run), context=ANN)
+    )
+    (kept,) = await services.episodic.newest("ann", 9)
+    assert (kept.id, kept.response) == (out["interaction_id"], "first")
+
+
+@pytest.mark.parametrize("run", [None, "run-1"])
+async def test_a_turn_killed_after_its_write_goes_on_from_its_checkpoint_and_is_written_once(
+    build: Build, monkeypatch: pytest.MonkeyPatch, run: str | None
+) -> None:
+    services = build(ScriptedModels(agent="an answer"))
+    agent = build_agent(services).compile(checkpointer=InMemorySaver())
+    kill_after(services, monkeypatch)
+    with pytest.raises(KilledError):
+        await agent.ainvoke(said("once"), config_of(run), context=ANN, durability="sync")
+    out = await agent.ainvoke(None, config_of(run), context=ANN)
+    (kept,) = await services.episodic.newest("ann", 9)
+    assert kept.id == out["interaction_id"]
+
+
+async def test_a_fork_from_every_checkpoint_of_a_turn_writes_it_once(build: Build) -> None:
+    services = build(ScriptedModels(agent="an answer"))
+    agent = build_agent(services).compile(checkpointer=InMemorySaver())
+    await agent.ainvoke(said("once"), config_of("run-1"), context=ANN)
+    points = [state async for state in agent.aget_state_history(config_of(None)) if state.next and state.values]
+    assert len(points) >= 5
+    for n, state in enumerate(points):
+        forked: Any = {"configurable": {**state.config["configurable"], "run_id": f"fork-{n}"}}
+        await agent.ainvoke(None, forked, context=ANN)
+    assert await services.episodic.count("ann") == 1
+
+
+async def test_the_same_words_in_another_run_thread_or_turn_are_turns_of_their_own(build: Build) -> None:
+    services = build(ScriptedModels(agent="an answer"))
+    agent = build_agent(services).compile(checkpointer=InMemorySaver())
+    for run, thread in (("run-1", "t"), ("run-2", "t"), ("run-2", "u")):
+        await agent.ainvoke(said("yes"), config_of(run, thread), context=ANN)
+    await agent.ainvoke(said("yes"), config_of("run-3", "u"), context=Context(user_id="bob"))
+    assert (await services.episodic.count("ann"), await services.episodic.count("bob")) == (3, 1)
