@@ -12,6 +12,7 @@ PersonaAgentError
 │   ├── UnknownVersion
 │   ├── UnknownPin
 │   ├── UnknownTool
+│   ├── InvalidFact           a statement that is empty or too long to be a fact
 │   ├── InvalidVector
 │   ├── InvalidPersona        a persona text that breaks a rule of its shape
 │   └── RequestTooLarge       a request body over ``Settings.max_request_bytes``
@@ -84,6 +85,10 @@ class UnknownPin(InputError):
 
 class UnknownTool(InputError):
     """No tool of that name is registered."""
+
+
+class InvalidFact(InputError):
+    """A statement is empty, or longer than a fact may be."""
 
 
 class InvalidVector(InputError):

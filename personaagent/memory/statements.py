@@ -6,12 +6,14 @@ every other fact, and forgetting it leaves nothing behind.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from personaagent.errors import UnknownFact
-from personaagent.ledger.facts import Facts
+from personaagent.errors import InvalidFact, UnknownFact
+from personaagent.ledger.facts import MAX_FACT_CHARS, Facts
 from personaagent.memory.forgetting import Forgetter, Selection
+from personaagent.memory.intake import storable_text
 from personaagent.ports import EpisodicMemory
 from personaagent.types import Fact, FactOperation, Interaction
 
@@ -27,11 +29,11 @@ class Statements:
         self._forgetter = forgetter
 
     async def remember(self, user_id: str, text: str) -> str:
-        """Keep a fact; returns its id."""
+        """Keep a fact; returns its id. Raises InvalidFact; then nothing was kept."""
         return await self._state(user_id, text, None)
 
     async def correct(self, user_id: str, fact_id: str, text: str) -> str:
-        """Put a fact in the place of another; returns its id. Raises UnknownFact."""
+        """Put a fact in the place of another; returns its id. Raises UnknownFact, InvalidFact; then nothing changed."""
         await self._holding(user_id, fact_id)
         return await self._state(user_id, text, fact_id)
 
@@ -50,6 +52,7 @@ class Statements:
         return gone
 
     async def _state(self, user_id: str, text: str, replaced: str | None) -> str:
+        text = await asyncio.to_thread(_sayable, text)
         now = datetime.now(UTC)
         said = await self._episodic.append(
             user_id,
@@ -74,11 +77,26 @@ class Statements:
             source="user",
         )
         through = await self._facts.through(user_id)
-        (fact,) = await self._facts.apply(user_id, [operation], through=through or said.created_at)
-        return fact.id
+        added = await self._facts.apply(user_id, [operation], through=through or said.created_at)
+        if not added:  # the fact to be replaced, or the statement itself, was forgotten meanwhile
+            await self._forgetter.forget(user_id, Selection(ids=(said.id,)))
+            raise _unknown(replaced)
+        return added[0].id
 
     async def _holding(self, user_id: str, fact_id: str) -> Fact:
         for fact in await self._facts.holding(user_id):
             if fact.id == fact_id:
                 return fact
-        raise UnknownFact(f"this user has no fact {fact_id!r}: the profile tool and `memory facts` show the ids")
+        raise _unknown(fact_id)
+
+
+def _sayable(text: str) -> str:
+    """The statement as it will be stored, secrets masked, which may make it longer; raises InvalidFact."""
+    said = storable_text(text).strip()
+    if not said or len(said) > MAX_FACT_CHARS:
+        raise InvalidFact(f"a fact has 1 to {MAX_FACT_CHARS} characters, this one {len(said)}: say it shorter")
+    return said
+
+
+def _unknown(fact_id: str | None) -> UnknownFact:
+    return UnknownFact(f"this user has no fact {fact_id!r}: the profile tool and `memory facts` show the ids")

@@ -1,0 +1,71 @@
+"""What the user says of themselves: kept as a fact with its evidence, or refused by name with nothing left behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memory_house import House, opened
+from personaagent.errors import InvalidFact, UnknownFact
+from personaagent.ledger.facts import MAX_FACT_CHARS
+from personaagent.memory.statements import Statements
+
+TOO_LONG = "x" * (MAX_FACT_CHARS + 1)
+KEY = "sk-proj-" + "Ab1" * 14  # a secret, whose mask counts in its place
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with opened(tmp_path / "home") as made:
+        yield made
+
+
+def statements(house: House) -> Statements:
+    return Statements(house.episodic, house.facts, house.forgetter)
+
+
+@pytest.mark.parametrize("text", ["", " \n ", TOO_LONG, "I say: " + TOO_LONG])
+async def test_what_cannot_be_a_fact_is_refused_by_name_and_leaves_nothing(house: House, text: str) -> None:
+    said = statements(house)
+    fact_id = await said.remember("ann", "I live in Ulm.")
+    with pytest.raises(InvalidFact, match="1 to 300 characters"):
+        await said.remember("ann", text)
+    with pytest.raises(InvalidFact, match="1 to 300 characters"):
+        await said.correct("ann", fact_id, text)
+    assert await house.interactions.count("ann") == 1
+    assert [fact.text for fact in await house.facts.holding("ann")] == ["I live in Ulm."]
+
+
+@pytest.mark.parametrize("text", ["y" * MAX_FACT_CHARS, f"  {'y' * MAX_FACT_CHARS}\n"])
+async def test_the_longest_fact_is_kept_whole(house: House, text: str) -> None:
+    await statements(house).remember("ann", text)
+    (fact,) = await house.facts.holding("ann")
+    assert (fact.text, fact.source) == ("y" * MAX_FACT_CHARS, "user")
+
+
+async def test_the_length_is_that_of_what_is_stored_with_secrets_masked(house: House) -> None:
+    await statements(house).remember("ann", f"My key is {KEY}, {'y' * (MAX_FACT_CHARS - len(KEY))}")
+    (fact,) = await house.facts.holding("ann")
+    assert KEY not in fact.text
+    assert fact.text.endswith("yyy")
+
+
+async def test_a_correction_of_a_fact_that_goes_meanwhile_is_refused_and_leaves_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = statements(house)
+    fact_id = await said.remember("ann", "I live in Ulm.")
+    real = house.episodic.append
+
+    async def slow(*args: Any) -> Any:
+        await said.forget("ann", fact_id)
+        return await real(*args)
+
+    monkeypatch.setattr(house.episodic, "append", slow)
+    with pytest.raises(UnknownFact):
+        await said.correct("ann", fact_id, "I live in Bonn.")
+    assert await house.interactions.count("ann") == 0
+    assert await house.facts.history("ann") == []
