@@ -36,6 +36,8 @@ def one_line(text: str, limit: int) -> str:
 
 def skeleton(text: str) -> str:
     """The text as a rule should see it: compatibility forms folded, lower case, no accents, nothing hidden."""
+    if _PLAIN.fullmatch(text):
+        return " ".join(text.lower().split())
     folded = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text).casefold())
     visible = "".join(c for c in folded if not unicodedata.combining(c) and (c.isspace() or not _hidden(c)))
     return re.sub(r"\s+", " ", visible).strip()
