@@ -59,16 +59,18 @@ async def edit_persona(
 
     wanted = max(1, context.align_candidates)
     drafts = wanted // 2 if context.align_gate else max(1, wanted - 1)
+    # without the gate nobody takes a turn; with it they take theirs while the gradient waits for its model
+    turns = _Turns(model_free if context.align_gate else (), told, state["epoch"] * (wanted - drafts))
+    turns.seen.extend(c.sections for c in state["rejected"])
     with metering() as meter:
-        drafted: Sequence[Candidate | Refusal] = await asyncio.gather(
-            *(gradient.propose(told(state["epoch"] * drafts + n)) for n in range(drafts))
+        drafted, _ = await asyncio.gather(
+            asyncio.gather(*(gradient.propose(told(state["epoch"] * drafts + n)) for n in range(drafts))),
+            turns.take(wanted - drafts),
         )
     written = [p for p in drafted if isinstance(p, Candidate)]
-    counted: list[Candidate | Refusal] = []
-    if context.align_gate:
-        seen = [c.sections for c in (*state["rejected"], *written)]
-        missing = wanted - len(written)
-        counted = await _in_turn(model_free, told, state["epoch"] * missing, missing, seen)
+    turns.seen.extend(c.sections for c in written)
+    await turns.take(drafts - len(written))
+    counted = turns.proposals
     refusals = {(p.proposer, p.reason): p for p in (*counted, *drafted) if isinstance(p, Refusal)}
     refused = [
         Candidate(
@@ -87,24 +89,24 @@ async def edit_persona(
     }
 
 
-async def _in_turn(
-    proposers: Sequence[Proposer],
-    told: Callable[[int], ProposalContext],
-    start: int,
-    wanted: int,
-    seen: list[Sections],
-) -> list[Candidate | Refusal]:
-    """Ask one proposer after the other, from the ``start``-th turn on, until there are ``wanted`` new candidates."""
-    proposals: list[Candidate | Refusal] = []
-    for turn in range(start, start + ROUNDS * len(proposers)):
-        if wanted <= 0:
-            break
-        variant, place = divmod(turn, len(proposers))
-        proposal = await proposers[place].propose(told(variant))
-        if isinstance(proposal, Refusal):
-            proposals.append(proposal)
-        elif proposal.sections not in seen:
-            proposals.append(proposal)
-            seen.append(proposal.sections)
-            wanted -= 1
-    return proposals
+class _Turns:
+    """Proposers that are asked one after the other, from the ``start``-th turn on; what they said is kept."""
+
+    def __init__(self, proposers: Sequence[Proposer], told: Callable[[int], ProposalContext], start: int) -> None:
+        self.seen: list[Sections] = []  # what is no new candidate
+        self.proposals: list[Candidate | Refusal] = []
+        self._proposers = proposers
+        self._told = told
+        self._turns = iter(range(start, start + ROUNDS * len(proposers)))
+
+    async def take(self, wanted: int) -> None:
+        """Ask until there are ``wanted`` new candidates more, or everybody had their turns."""
+        while wanted > 0 and (turn := next(self._turns, None)) is not None:
+            variant, place = divmod(turn, len(self._proposers))
+            proposal = await self._proposers[place].propose(self._told(variant))
+            if isinstance(proposal, Refusal):
+                self.proposals.append(proposal)
+            elif proposal.sections not in self.seen:
+                self.proposals.append(proposal)
+                self.seen.append(proposal.sections)
+                wanted -= 1
