@@ -9,9 +9,10 @@ assistant, a thread or a cron holds (``personaagent.inputs.user_of`` reads the i
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Final
 
 from langgraph_sdk import Auth
+from starlette.exceptions import HTTPException
 
 from app.server.identity import ASSISTANTS_WRITE, DEV_WARNING, WEBHOOKS, identify, studio_allowed
 from personaagent.errors import IdentityUnavailable, InvalidUserId, NotSignedIn, SetupError
@@ -19,6 +20,7 @@ from personaagent.inputs import check_user_id
 from personaagent.ownership import OWNER, is_lane, lane_of, owner_of
 from personaagent.settings import Settings
 
+RETRY_AFTER_S: Final = "60"
 log = logging.getLogger(__name__)
 
 auth = Auth()
@@ -39,7 +41,8 @@ async def authenticate(scope: dict[str, Any]) -> Auth.types.MinimalUserDict:
     except (IdentityUnavailable, SetupError) as error:
         # the reason may name files and addresses: it is for the operator's log, not for whoever asks
         log.error("nobody can sign in: %s", error)
-        raise Auth.exceptions.HTTPException(status_code=403, detail="nobody can sign in here at present") from error
+        # Starlette's own: the SDK's exception becomes 500 here unless it is 401 or 403
+        raise HTTPException(503, _unavailable(error), headers={"Retry-After": RETRY_AFTER_S}) from error
     return {
         "identity": found.user_id,
         "display_name": found.display_name,
@@ -117,6 +120,16 @@ async def use_store(ctx: Auth.types.AuthContext, value: Any) -> bool:
     mark, asked = owner_of(_user(ctx)), tuple(value.get("namespace") or ())
     value["namespace"] = asked if asked[:1] == (mark,) else (mark, *asked)
     return True
+
+
+def _unavailable(error: IdentityUnavailable | SetupError) -> str:
+    """What whoever asks is told: the failure's name, and what to do."""
+    what = (
+        "the identity provider's signing keys cannot be fetched: send it again in a minute"
+        if isinstance(error, IdentityUnavailable)
+        else "signing in is not set up on this server"
+    )
+    return f"{type(error).__name__}: {what}. Whoever runs the server: its log says why, and `personaagent doctor`"
 
 
 def _user(ctx: Auth.types.AuthContext) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -37,11 +38,17 @@ _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real
 
 @dataclass(frozen=True)
 class Identity:
-    """A user who is signed in. ``scopes`` are what they may do beyond their own data."""
+    """A user who is signed in. ``scopes`` are what they may do beyond their own data.
+
+    ``key_id`` names the API key, or the key that signed the token; ``until`` is when the token runs out. ``confirm``
+    reads both again.
+    """
 
     user_id: str
     scopes: frozenset[str]
     display_name: str
+    key_id: str | None = field(default=None, compare=False)
+    until: datetime | None = field(default=None, compare=False)
 
 
 async def identify(headers: Mapping[str, str], settings: Settings, *, peer: str | None = None) -> Identity:
@@ -56,15 +63,32 @@ async def identify(headers: Mapping[str, str], settings: Settings, *, peer: str 
             return _dev(given, settings, peer)
         if settings.auth == "api_key":
             key = await keys.owner(credential(given, "x-api-key"), settings)
-            found = Identity(check_user_id(key.user_id), key.scopes, key.user_id)
+            found = Identity(check_user_id(key.user_id), key.scopes, key.user_id, key.id)
         else:
             claims = await tokens.verify(credential(given), settings)
-            found = Identity(check_user_id(claims.user_id), claims.scopes, claims.display_name)
+            user_id = check_user_id(claims.user_id)
+            found = Identity(user_id, claims.scopes, claims.display_name, claims.key_id, claims.until)
     except InvalidUserId as error:
         raise NotSignedIn(f"whoever is signed in cannot be a user here: {error}") from error
     if found.user_id == STUDIO_USER:
         raise NotSignedIn(f"{STUDIO_USER} is LangGraph Studio's own name and nobody else's")
     return found
+
+
+async def confirm(
+    user_id: str, key_id: str | None, headers: Mapping[str, str], settings: Settings, *, peer: str | None = None
+) -> None:
+    """See that whoever was identified before would be again: their key opens, or signs, what it did.
+
+    For sessions, which keep no credential; when a token runs out is the session's to know. Raises as ``identify`` does.
+    """
+    if settings.auth == "dev":
+        _dev({name.lower(): value for name, value in headers.items()} | {"x-user-id": user_id}, settings, peer)
+    elif settings.auth == "api_key":
+        if key_id is None or await keys.holder(key_id, settings) != user_id:
+            raise NotSignedIn("the API key that you signed in with is somebody else's now: sign in again")
+    else:
+        await tokens.signing_key(key_id, settings)
 
 
 def credential(headers: Mapping[str, str], *other: str) -> str:

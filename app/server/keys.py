@@ -50,6 +50,14 @@ async def owner(key: str, settings: Settings) -> ApiKey:
     return found
 
 
+async def holder(key_id: str, settings: Settings) -> str:
+    """Whose key has this id. Raises as ``owner`` does: a session that a key opened ends with the key."""
+    found = (await asyncio.to_thread(_read_cached, path_of(settings))).get(key_id)
+    if found is None or found.revoked_at is not None:
+        raise NotSignedIn("the API key that you signed in with was revoked: sign in with another")
+    return found.user_id
+
+
 def add(path: Path, user_id: str, scopes: Iterable[str] = ()) -> tuple[str, ApiKey]:
     """Make a key for the user; returns it, for the only time, with what is kept of it."""
     key_id = secrets.token_hex(6)

@@ -1,7 +1,8 @@
 """Sessions of the page: a signed cookie that says who is signed in, and the token that every form must carry.
 
-Nothing is kept on the server, so a session ends with its time or with signing out in that browser. Its time is short
-(``Settings.session_minutes``) and is not extended.
+Nothing is kept on the server. A session ends with its time, which is short (``Settings.session_minutes``), is not
+extended and not longer than that of the token that opened it; with the API key that opened it, since every request
+asks whether that key still opens; and with signing out in that browser.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import jwt
 from starlette.requests import Request
 from starlette.responses import Response
 
-from personaagent.errors import HomeNotWritable
+from app.server.identity import Identity, confirm
+from personaagent.errors import HomeNotWritable, NotSignedIn
 from personaagent.settings import Settings
 
 COOKIE: Final = "personaagent_session"
@@ -37,6 +39,7 @@ class Session:
     id: str
     user_id: str | None = None
     display_name: str = ""
+    key_id: str | None = None  # of the API key, or of the key that signed the token
 
 
 class Sessions:
@@ -47,32 +50,59 @@ class Sessions:
         self._secret: bytes | None = None
 
     async def of(self, request: Request) -> Session:
-        """The request's session; a new one of nobody where the cookie is missing, forged or has run out."""
+        """The request's session; a new one of nobody where the cookie is missing or forged, has run out, or ended.
+
+        Raises IdentityUnavailable or SetupError where it cannot be told whether it ended.
+        """
+        nobody = Session(id=secrets.token_urlsafe(24))
         try:
             claims = jwt.decode(
                 request.cookies.get(COOKIE, ""),
                 await self._key(),
                 algorithms=["HS256"],
                 issuer=_ISSUER,
-                audience=self._settings.auth,  # a session of development mode is worth nothing after it
+                audience=self._audience,
                 options={"require": ["exp", "iat", "jti"]},
             )
         except jwt.InvalidTokenError:
-            return Session(id=secrets.token_urlsafe(24))
-        return Session(id=claims["jti"], user_id=claims.get("sub"), display_name=claims.get("name", ""))
-
-    async def begin(self, response: Response, request: Request, user_id: str | None, display_name: str = "") -> Session:
-        """Put a new session into the response; its id is new, so what was known of the one before is worth nothing."""
-        session = Session(id=secrets.token_urlsafe(24), user_id=user_id, display_name=display_name)
-        await self.keep(response, request, session)
+            return nobody
+        session = Session(
+            id=claims["jti"],
+            user_id=claims.get("sub"),
+            display_name=claims.get("name", ""),
+            key_id=claims.get("key"),
+        )
+        if session.user_id is not None:
+            peer = request.client.host if request.client else None
+            try:
+                await confirm(session.user_id, session.key_id, request.headers, self._settings, peer=peer)
+            except NotSignedIn:
+                return nobody
         return session
 
-    async def keep(self, response: Response, request: Request, session: Session) -> None:
-        """Write the session's cookie."""
+    async def begin(self, response: Response, request: Request, found: Identity) -> Session:
+        """Put a new session into the response; its id is new, so what was known of the one before is worth nothing."""
+        session = Session(
+            id=secrets.token_urlsafe(24),
+            user_id=found.user_id,
+            display_name=found.display_name,
+            key_id=found.key_id,
+        )
+        await self.keep(response, request, session, until=found.until)
+        return session
+
+    async def keep(
+        self, response: Response, request: Request, session: Session, *, until: datetime | None = None
+    ) -> None:
+        """Write the session's cookie, which is good for the minutes of the settings, and not after ``until``."""
         now = datetime.now(UTC)
         life = timedelta(minutes=self._settings.session_minutes)
-        claims = {"iss": _ISSUER, "aud": self._settings.auth, "jti": session.id, "iat": now, "exp": now + life}
+        if until is not None:
+            life = max(timedelta(), min(life, until - now))
+        claims = {"iss": _ISSUER, "aud": self._audience, "jti": session.id, "iat": now, "exp": now + life}
         claims["name"] = session.display_name[:MAX_NAME_CHARS]
+        if session.key_id is not None:
+            claims["key"] = session.key_id
         if session.user_id is not None:
             claims["sub"] = session.user_id
         response.set_cookie(
@@ -96,6 +126,12 @@ class Sessions:
     async def form_is_own(self, session: Session, token: str) -> bool:
         """Whether a form came from a page of this session."""
         return hmac.compare_digest((await self.form_token(session)).encode(), token.encode("utf-8", "replace"))
+
+    @property
+    def _audience(self) -> str:
+        """What sessions are good for: one of development mode, or of another issuer, is worth nothing under this."""
+        told = self._settings
+        return " ".join(["jwt", str(told.jwt_issuer), str(told.jwt_audience)] if told.auth == "jwt" else [told.auth])
 
     async def _key(self) -> bytes:
         if self._secret is None:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -25,8 +26,10 @@ from personaagent.settings import Settings
 log = logging.getLogger(__name__)
 
 REFRESH_S: Final = 30.0  # a flood of tokens with made-up key ids fetches no oftener than this
+RETRY_S: Final = 5.0  # an issuer that did not answer is asked again no sooner
 STALE_S: Final = 3_600.0  # how long keys may be used while the issuer does not answer
 FETCH_TIMEOUT_S: Final = 5.0
+FOR_EVER: Final = 32_503_680_000  # the year 3000: later times no datetime may hold
 MAX_JWKS_BYTES: Final = 512_000
 _LOCAL: Final = {"localhost", "127.0.0.1", "::1"}
 
@@ -38,6 +41,8 @@ class Claims:
     user_id: str
     scopes: frozenset[str]
     display_name: str
+    until: datetime  # the token is accepted no longer
+    key_id: str | None  # what the issuer calls the key that signed it
 
 
 async def verify(token: str, settings: Settings) -> Claims:
@@ -49,7 +54,7 @@ async def verify(token: str, settings: Settings) -> Claims:
         header = jwt.get_unverified_header(token)
         if header.get("alg") not in settings.jwt_algorithms:
             raise NotSignedIn("the token is signed by an algorithm that is not accepted here")
-        key = await _key(header.get("kid"), settings)
+        key = await signing_key(header.get("kid"), settings)
         told = jwt.decode(
             token,
             key,
@@ -67,7 +72,13 @@ async def verify(token: str, settings: Settings) -> Claims:
     if not isinstance(user_id, str):
         raise NotSignedIn(f"the token's {settings.jwt_user_claim} is no text")
     name = told.get("name")
-    return Claims(user_id, _scopes(told), name if isinstance(name, str) and name.strip() else user_id)
+    return Claims(
+        user_id=user_id,
+        scopes=_scopes(told),
+        display_name=name if isinstance(name, str) and name.strip() else user_id,
+        until=datetime.fromtimestamp(min(int(told["exp"]), FOR_EVER), UTC) + timedelta(seconds=settings.jwt_leeway_s),
+        key_id=header.get("kid"),
+    )
 
 
 class KeySet:
@@ -79,7 +90,7 @@ class KeySet:
             raise SetupError("PERSONAAGENT_JWT_JWKS_URL must begin with https://, or anybody on the way could sign")
         self._url, self._cache_s = url, cache_s
         self._keys: dict[str | None, jwt.PyJWK] = {}
-        self._fetched, self._tried = -STALE_S, -REFRESH_S  # of time.monotonic()
+        self._fetched, self._tried, self._failed = -STALE_S, -REFRESH_S, False  # times of time.monotonic()
         self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
     async def key(self, kid: str | None) -> jwt.PyJWK:
@@ -90,6 +101,8 @@ class KeySet:
         if time.monotonic() - self._fetched > max(STALE_S, self._cache_s):
             raise IdentityUnavailable("the issuer's signing keys cannot be fetched: try again in a minute")
         found = self._find(kid)
+        if found is None and self._failed:  # it may be a new key, which cannot be told now
+            raise IdentityUnavailable("the issuer's signing keys cannot be fetched anew: try again in a minute")
         if found is None:
             raise NotSignedIn("the token is signed by a key that the issuer does not publish")
         return found
@@ -110,17 +123,19 @@ class KeySet:
     async def _refresh(self, kid: str | None) -> None:
         now = time.monotonic()
         fresh = now - self._fetched <= self._cache_s and self._find(kid) is not None
-        if fresh or now - self._tried < REFRESH_S:
+        if fresh or now - self._tried < (RETRY_S if self._failed else REFRESH_S):
             return  # another request fetched them while this one waited, or it is too soon
         self._tried = now
         try:
             self._keys = {key.key_id: key for key in _usable(await _fetch(self._url))}
-            self._fetched = time.monotonic()
+            self._fetched, self._failed = time.monotonic(), False
         except (httpx.HTTPError, ValueError, jwt.PyJWTError) as error:
+            self._failed = True
             log.warning("the signing keys at %s cannot be fetched: %s", self._url, error)
 
 
-async def _key(kid: str | None, settings: Settings) -> Any:
+async def signing_key(kid: str | None, settings: Settings) -> Any:
+    """The issuer's public key of that id. Raises NotSignedIn, IdentityUnavailable or SetupError."""
     if settings.jwt_jwks_url:
         return await _key_set(settings.jwt_jwks_url, settings.jwt_jwks_cache_s).key(kid)
     if settings.jwt_public_key_file:

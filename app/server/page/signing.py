@@ -38,7 +38,7 @@ async def sign_in(visit: Visit) -> Response:
     except (NotSignedIn, InvalidUserId) as error:
         return await _form(visit, target, failed=refusal_of(error).text)
     response = visit.go(target)
-    await visit.door.sessions.begin(response, request, found.user_id, found.display_name)
+    await visit.door.sessions.begin(response, request, found)
     return response
 
 
