@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from evals.attacks.gullible import Gullible, LetterEmbedder
 from graph.alignment import build_alignment
@@ -39,7 +40,7 @@ class Measured:
     tokens: int
 
 
-async def measure(services: Services, user_id: str, batch: int, candidates: int) -> Measured:
+async def measure(services: Services, graph: Any, user_id: str, batch: int, candidates: int) -> Measured:
     """Align a new user once, on ``batch`` interactions that teach and ``JUDGING`` that judge."""
     rows = [_row(user_id, n) for n in range(batch + JUDGING + 10)]
     await services.episodic.append_many(user_id, rows)
@@ -49,7 +50,7 @@ async def measure(services: Services, user_id: str, batch: int, candidates: int)
     )
     began = time.perf_counter()
     epoch = calls = tokens = 0.0
-    async for update in build_alignment(services).compile().astream({}, context=context, stream_mode="updates"):
+    async for update in graph.astream({}, context=context, stream_mode="updates"):
         if "judge_candidate" in update:
             epoch = time.perf_counter() - began
         if "refresh_profile" in update:
@@ -65,10 +66,11 @@ async def bench(
     models = Gullible("Likes strong tea with milk.", seconds=SECONDS)
     settings = Settings(home=home, max_concurrency=64)
     services = Services(settings, models=models, embedder=None if real_embedder else LetterEmbedder())
+    graph = build_alignment(services).compile()
     try:
-        await measure(services, "warm", 3, 2)
+        await measure(services, graph, "warm", 3, 2)
         return [
-            min([await measure(services, f"{b} {c} {n}", b, c) for n in range(repeat)], key=lambda row: row.epoch)
+            min([await measure(services, graph, f"{b} {c} {n}", b, c) for n in range(repeat)], key=lambda r: r.epoch)
             for b in batches
             for c in candidates
         ]
