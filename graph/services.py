@@ -132,9 +132,13 @@ class Services:
             await self.semantic.apply(user_id, operations, through=max(read.created_at, through or read.created_at))
         return await self.semantic.profile(user_id)
 
-    async def note_label(self, user_id: str, context: Context) -> bool:
-        """Count a new label; when enough are new, an alignment is due, and is asked for in the background if wanted."""
-        wanted = due(await self.users.add_label(user_id), self.settings.align_after)
+    async def note_label(self, user_id: str, context: Context, *, new: bool = True) -> bool:
+        """Count a new label; when enough are new, an alignment is due, and is asked for in the background if wanted.
+
+        One that is not ``new``, in a run carried out again, is not counted, but what is due is asked for again.
+        """
+        labels = await (self.users.add_label(user_id) if new else self.users.labels(user_id))
+        wanted = due(labels, self.settings.align_after)
         if wanted and context.align == "background":
             await self._scheduler().schedule(user_id, context)
         return wanted

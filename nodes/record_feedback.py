@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, cast, get_args
+from datetime import UTC, datetime
+from typing import Any, Protocol, cast, get_args
 
 from langgraph.runtime import Runtime
 
@@ -15,18 +16,27 @@ from personaagent.state import FeedbackState
 from personaagent.types import Interaction, TruthSource
 
 
+class NoteLabel(Protocol):
+    """Counts a label that is new, and says whether an alignment is due."""
+
+    def __call__(self, user_id: str, context: Context, *, new: bool) -> Awaitable[bool]:
+        """Ask for an alignment that is due."""
+
+
 async def record_feedback(
     state: FeedbackState,
     runtime: Runtime[Context],
     *,
     episodic: EpisodicMemory,
-    note_label: Callable[[str, Context], Awaitable[bool]],
+    note_label: NoteLabel,
     report: Callable[[Interaction], object],
 ) -> dict[str, Any]:
     """Return the labelled interaction, which is reported, and whether an alignment is due.
 
-    Takes a ground truth (with its source) or a rating of 1 to 5. Raises UnknownInteraction, InvalidLabel.
+    Takes a ground truth (with its source) or a rating of 1 to 5. The same feedback again, in a run that is replayed or
+    carried out anew after a crash, writes and counts nothing. Raises UnknownInteraction, InvalidLabel.
     """
+    began = datetime.now(UTC)
     user_id, key = user_of(runtime), state.get("interaction_id", "")
     truth, rating = state.get("ground_truth"), state.get("rating")
     source = state.get("source") or "correction"
@@ -39,5 +49,8 @@ async def record_feedback(
     else:
         raise InvalidLabel("feedback is empty: give ground_truth or rating")
     report(interaction)
-    due = interaction.ground_truth is not None and await note_label(user_id, runtime.context)
+    if interaction.ground_truth is None:
+        return {"interaction": interaction, "due": False}
+    new = interaction.labelled_at is not None and interaction.labelled_at >= began
+    due = await note_label(user_id, runtime.context, new=new)
     return {"interaction": interaction, "due": due}

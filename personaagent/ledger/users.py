@@ -35,6 +35,11 @@ class Users:
             await connection.execute(update(users).where(mine).values(new_labels=users.c.new_labels + 1))
             return int((await connection.execute(select(users.c.new_labels).where(mine))).scalar_one())
 
+    async def labels(self, user_id: str) -> int:
+        """How many new labels there are since the last alignment."""
+        query = select(users.c.new_labels).where(users.c.user_id == user_id)
+        return int(await self._database.run_read(lambda connection: connection.scalar(query)) or 0)
+
     async def aligned(self, user_id: str) -> None:
         """Begin to count new labels anew."""
         async with self._database.write(user_id) as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -10,8 +11,9 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 from graph.agent import build_agent
+from graph.feedback import build_feedback
 from graph.services import Services
-from graph_house import Build
+from graph_house import Build, past
 from personaagent.context import Context
 from scripted import ScriptedModels
 
@@ -97,3 +99,82 @@ async def test_the_same_words_in_another_run_thread_or_turn_are_turns_of_their_o
         await agent.ainvoke(said("yes"), config_of(run, thread), context=ANN)
     await agent.ainvoke(said("yes"), config_of("run-3", "u"), context=Context(user_id="bob"))
     assert (await services.episodic.count("ann"), await services.episodic.count("bob")) == (3, 1)
+
+
+# --- feedback
+
+
+def labels_of(services: Services, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every change of an interaction that is written from now on."""
+    written: list[Any] = []
+    real = services.interactions._change
+
+    async def change(user_id: str, key: str, make: Any) -> Any:
+        before = await services.interactions.get(user_id, key)
+        after = await real(user_id, key, make)
+        written.extend([after] if after != before else [])
+        return after
+
+    monkeypatch.setattr(services.interactions, "_change", change)
+    return written
+
+
+@pytest.mark.parametrize("given", [{"ground_truth": "rock", "source": "correction"}, {"rating": 5}], ids=str)
+async def test_feedback_replayed_from_every_checkpoint_writes_counts_and_asks_for_one(
+    build: Build, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
+) -> None:
+    services = build(ScriptedModels(), align_after=1, align_delay_s=0)
+    await services.episodic.append(
+        "ann",
+        replace(past("ann", 0, "x"), ground_truth=None, truth_source=None, truth_confidence=None, response="rock"),
+    )
+    written = labels_of(services, monkeypatch)
+    graph = build_feedback(services).compile(checkpointer=InMemorySaver())
+    out = await graph.ainvoke({"interaction_id": "ann-0"} | given, config_of("run-1"), context=ANN)
+    assert out["due"]
+    (job,) = await services.jobs.pending("ann")
+    points = [state async for state in graph.aget_state_history(config_of(None))]
+    assert len(points) >= 3
+    for n, state in enumerate(points * 2):
+        again: Any = {"configurable": {**state.config["configurable"], "run_id": f"replay-{n}"}}
+        await graph.ainvoke(None, again, context=ANN)
+    (label,) = written
+    assert (label.ground_truth, await services.episodic.get("ann", "ann-0")) == ("rock", label)
+    assert await services.users.labels("ann") == 1
+    assert [pending.kind for pending in await services.jobs.pending("ann")] == [job.kind]
+
+
+async def test_feedback_killed_after_its_label_is_asked_for_again_and_labels_once(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = build(ScriptedModels(), align_after=1, align_delay_s=0)
+    await services.episodic.append("ann", past("ann", 0, "x"))
+    written = labels_of(services, monkeypatch)
+    graph = build_feedback(services).compile(checkpointer=InMemorySaver())
+    real = services.jobs.enqueue
+
+    async def killed(*args: Any) -> None:
+        monkeypatch.setattr(services.jobs, "enqueue", real)
+        raise KilledError
+
+    monkeypatch.setattr(services.jobs, "enqueue", killed)
+    given = {"interaction_id": "ann-0", "ground_truth": "rock"}
+    with pytest.raises(KilledError):
+        await graph.ainvoke(given, config_of("run-1"), context=ANN, durability="sync")
+    out = await graph.ainvoke(None, config_of("run-1"), context=ANN)
+    assert (len(written), await services.users.labels("ann"), out["due"]) == (1, 1, True)
+    assert await services.jobs.depth("ann") == 1
+
+
+async def test_what_the_user_wants_next_in_the_same_thread_is_a_label_of_its_own(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = build(ScriptedModels(), align_after=9)
+    await services.episodic.append("ann", past("ann", 0, "x"))
+    written = labels_of(services, monkeypatch)
+    graph = build_feedback(services).compile(checkpointer=InMemorySaver())
+    for n, truth in enumerate(["rock", "jazz", "rock"]):
+        given = {"interaction_id": "ann-0", "ground_truth": truth}
+        await graph.ainvoke(given, config_of(f"run-{n}"), context=ANN)
+    assert [label.ground_truth for label in written] == ["rock", "jazz", "rock"]
+    assert await services.users.labels("ann") == 3

@@ -145,6 +145,28 @@ async def test_replay_and_fork_of_a_turn_write_one_interaction(server: tuple[str
     assert count(home, "interactions", "traveller") == 1
 
 
+@pytest.mark.server
+async def test_replay_of_feedback_labels_and_counts_once(server: tuple[str, Path]) -> None:
+    url, home = server
+    client, context = client_of(url, "judge"), {"user_id": "judge"}
+    message = {"messages": [{"role": "user", "content": "Which film?"}]}
+    turn: Any = await client.runs.wait(None, "agent", input=message, context=context)
+    thread = (await client.threads.create())["thread_id"]
+    given = {"interaction_id": turn["interaction_id"], "ground_truth": "Solaris"}
+    first: Any = await client.runs.wait(thread, "feedback", input=given, context=context)
+    points = await client.threads.get_history(thread)
+    assert len(points) >= 3
+    for point in points:
+        again: Any = await client.runs.wait(
+            thread, "feedback", input=None, checkpoint=point["checkpoint"], context=context
+        )
+        assert again["interaction"]["labelled_at"] == first["interaction"]["labelled_at"]
+    with sqlite3.connect(home / "ledger.sqlite") as ledger:
+        counted = ledger.execute("SELECT new_labels FROM users WHERE user_id = 'judge'").fetchone()
+        labelled = ledger.execute("SELECT labelled_at FROM interactions WHERE user_id = 'judge'").fetchall()
+    assert (counted, len(labelled)) == ((1,), 1)
+
+
 async def test_every_state_update_of_a_large_alignment_is_small_and_has_no_vectors(tmp_path: Path) -> None:
     def structured(role: str, messages: Any, schema: Any) -> Any:
         return json.loads(persuadable({"messages": [], "response_format": schema})["content"])
