@@ -10,6 +10,7 @@ routes inside the deployment.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -70,6 +71,8 @@ def ops_lifespan(services_of: ServicesOf) -> Callable[[Starlette], AbstractAsync
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         services = services_of()
         set_up_logs(services.settings)
+        gc.collect()
+        gc.freeze()  # what is imported by now stays: to look through it again stopped every turn for 120 ms at times
         tasks = [asyncio.create_task(_schedule_owed(services)), asyncio.create_task(services.backlog.watch())]
         try:
             yield
@@ -78,6 +81,7 @@ def ops_lifespan(services_of: ServicesOf) -> Callable[[Starlette], AbstractAsync
                 task.cancel()
             await asyncio.wait(tasks)
             await services.close()
+            gc.unfreeze()
 
     return lifespan
 
