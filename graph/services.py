@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -87,10 +88,11 @@ class Services:
             half_life_days=self.settings.recency_half_life_days,
             spool=spool,
             wait_for_index=False,
+            landed=self._label_landed,
         )
         self.semantic = LedgerSemanticMemory(self.facts, self.embedder, token_budget=self.settings.profile_token_budget)
         self.personas = LedgerPersonaStore(self.database)
-        self.forgetter = Forgetter(self.database, self.indexer, spool=spool)
+        self.forgetter = Forgetter(self.database, self.indexer, drain_spool=self.episodic.drain_spool)
         statements = Statements(self.episodic, self.facts, self.forgetter)
         self.actions = build_toolbox(self.settings, self.episodic, self.semantic, self.grants, statements)
 
@@ -144,7 +146,11 @@ class Services:
         return wanted
 
     async def schedule_owed(self, scheduler: Scheduler) -> int:
-        """Ask once more for every alignment that is due: a server that was killed may have lost the run it had made."""
+        """Ask once more for every alignment that is due: a server that was killed may have lost the run it had made.
+
+        What waits in spool and outbox is caught up with before, so that feedback that waited counts.
+        """
+        await self.episodic.catch_up()
         owed = await self.users.owed(self.settings.align_after)
         for user_id in owed:
             await scheduler.schedule(user_id, Context(user_id=user_id))
@@ -199,6 +205,11 @@ class Services:
         await self.models.close()
         await self.index.close()
         await self.database.close()
+
+    async def _label_landed(self, user_id: str) -> None:
+        """Count a label that waited for the ledger; while a server starts, ``schedule_owed`` asks for what is due."""
+        starting = "langgraph_api.server" in sys.modules and not on_langgraph_server()
+        await self.note_label(user_id, Context(user_id=user_id, align="off" if starting else "background"))
 
     def _scheduler(self) -> Scheduler:
         if on_langgraph_server():

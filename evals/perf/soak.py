@@ -72,7 +72,7 @@ class House:
         self.indexer = Indexer(self.outbox, self.interactions, self.index, embedder, backoff_s=[0.05])
         self.spool = Spool(home / "spool")
         self.memory = LedgerEpisodicMemory(self.interactions, self.indexer, self.index, embedder, spool=self.spool)
-        self.forgetter = Forgetter(self.database, self.indexer, spool=self.spool)
+        self.forgetter = Forgetter(self.database, self.indexer, drain_spool=self.memory.drain_spool)
 
     async def close(self) -> None:
         """Release everything."""

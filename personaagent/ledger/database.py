@@ -6,8 +6,10 @@ SQLite by default (WAL, one writer at a time, several processes at once); Postgr
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from personaagent.errors import SetupError
 from personaagent.ledger.faults import named_faults, not_writable
 from personaagent.ledger.migrate import migrate
+from personaagent.ledger.scrub import Scrubber, owe, until_done
 from personaagent.ledger.threaded import WRITE, ThreadedSqlite, begin_statement, set_up
 from personaagent.settings import Settings
 
@@ -48,6 +51,12 @@ class _Open:
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     engine: AsyncEngine | None = None
     sqlite: WeakSet[Any] = field(default_factory=WeakSet)  # the driver's connections, each with a thread
+    scrub_owed: bool = False  # by an earlier process
+    scrubbing: asyncio.Task[None] | None = None
+
+
+# the transaction that the writes of this task are part of
+_together: ContextVar[tuple[Database, AsyncConnection] | None] = ContextVar("_together", default=None)
 
 
 class Database:
@@ -63,6 +72,7 @@ class Database:
         self._open: dict[asyncio.AbstractEventLoop, _Open] = {}
         self._migrated = False
         self._threaded = ThreadedSqlite(self.url) if self.dialect == "sqlite" else None
+        self._scrubber = Scrubber(Path(self.url.database or "")) if self.dialect == "sqlite" else None
 
     @property
     def dialect(self) -> str:
@@ -89,6 +99,11 @@ class Database:
         The key is the user whose rows are written, or the name of what is shared. So a transaction may read, decide
         and write without another one between: SQLite has one writer anyway, Postgres takes an advisory lock.
         """
+        joined = self._joined()
+        if joined is not None:
+            await self._lock(joined, key)
+            yield joined
+            return
         with named_faults(self.url):
             engine = await self._engine()
             if self.dialect == "sqlite":
@@ -97,9 +112,21 @@ class Database:
                     yield connection
                 return
             async with engine.begin() as connection:
-                if key is not None:
-                    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+                await self._lock(connection, key)
                 yield connection
+
+    @asynccontextmanager
+    async def together(self, key: str) -> AsyncIterator[AsyncConnection]:
+        """A transaction like that of ``write``, which every write of this task inside it is part of.
+
+        All of it is there at the end or nothing is. Reads inside do not see it; no other task may be begun inside.
+        """
+        async with self.write(key) as connection:
+            token = _together.set((self, connection))
+            try:
+                yield connection
+            finally:
+                _together.reset(token)
 
     async def run_read(self, work: Callable[[Connection], T]) -> T:
         """What ``work`` returns, whose reads see one state of the ledger; it runs in a thread or greenlet: no await."""
@@ -112,7 +139,7 @@ class Database:
 
     async def run_write(self, work: Callable[[Connection], T], key: str | None = None) -> T:
         """What ``work`` returns, in a transaction like that of ``write``."""
-        if self._threaded is None:
+        if self._threaded is None or self._joined() is not None:
             async with self.write(key) as connection:
                 return await connection.run_sync(work)
         with named_faults(self.url):
@@ -120,21 +147,58 @@ class Database:
             async with self._here().writing:
                 return await self._threaded.run(work, write=True, busy_s=BUSY_SECONDS)
 
-    async def scrub(self) -> None:
-        """Make forgotten bytes leave SQLite's files too: fold the write-ahead log into the database and empty it."""
-        if self.dialect == "sqlite":
-            with named_faults(self.url):
-                engine = await self._engine()
-                async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-                    await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    async def owe_scrub(self) -> None:
+        """Note, in the transaction that forgets, that ``scrub`` is to follow; after a kill the next process does it."""
+        if self._scrubber is not None:
+            async with self.write("meta") as connection:
+                await owe(connection)
+
+    async def scrub(self) -> str | None:
+        """Make forgotten words leave SQLite's files too (``scrub.py``); returns None, or in words why it waits.
+
+        What waits is tried again in the background, when this is closed, and by the next process that opens the ledger.
+        """
+        if self._scrubber is None:
+            return None
+        with named_faults(self.url):
+            await self._engine()
+            waits = await self._scrub_once(self._scrubber)
+        if waits is not None:
+            self._scrub_later(self._scrubber)
+        return waits
 
     async def close(self) -> None:
         """Close the connections of this event loop; the next use opens them again."""
         here = self._open.pop(asyncio.get_running_loop(), None)
+        if here is not None and here.scrubbing is not None:
+            here.scrubbing.cancel()
+            with suppress(asyncio.CancelledError):
+                await here.scrubbing
         if here is not None and here.engine is not None:
             await here.engine.dispose()
         if self._threaded is not None:
             await self._threaded.close()
+        if self._scrubber is not None and self._scrubber.waits:
+            with suppress(sqlite3.Error, OSError):  # the mark is in the ledger: the next process tries again
+                await asyncio.to_thread(self._scrubber.run, last=True)
+
+    async def _scrub_once(self, scrubber: Scrubber) -> str | None:
+        async with self._here().writing:
+            return await asyncio.to_thread(scrubber.run)
+
+    def _scrub_later(self, scrubber: Scrubber) -> None:
+        here = self._here()
+        if here.scrubbing is None or here.scrubbing.done():
+            here.scrubbing = asyncio.create_task(until_done(lambda: self._scrub_once(scrubber)))
+
+    def _joined(self) -> AsyncConnection | None:
+        """The transaction that this task's writes are part of, if any."""
+        joined = _together.get()
+        return joined[1] if joined is not None and joined[0] is self else None
+
+    async def _lock(self, connection: AsyncConnection, key: str | None) -> None:
+        if key is not None and self.dialect != "sqlite":
+            await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
 
     def _here(self) -> _Open:
         return self._open.setdefault(asyncio.get_running_loop(), _Open())
@@ -147,6 +211,8 @@ class Database:
                     self._abandon_closed_loops()
                     # in a thread: it reads files, imports the driver and may wait for another process's migration
                     here.engine = await asyncio.to_thread(self._create, here)
+                    if self._scrubber is not None and here.scrub_owed:
+                        self._scrub_later(self._scrubber)
         return here.engine
 
     def _abandon_closed_loops(self) -> None:
@@ -167,12 +233,13 @@ class Database:
                     raise not_writable(folder) from error
             migrate(self.url)
             self._migrated = True
-        if self.dialect != "sqlite":
+        if self._scrubber is None:
             return create_async_engine(self.url, pool_pre_ping=True, pool_size=10)
         engine = create_async_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, pool_size=18, max_overflow=0)
         event.listen(engine.sync_engine, "connect", set_up)
         event.listen(engine.sync_engine, "connect", lambda made, _: here.sqlite.add(made.driver_connection))
         event.listen(engine.sync_engine, "begin", _begin)
+        here.scrub_owed = self._scrubber.owed()
         return engine
 
 

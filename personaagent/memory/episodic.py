@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 
-from personaagent.errors import IndexUnavailable, LedgerUnavailable, ModelError, SetupError
+from personaagent.errors import IndexUnavailable, LedgerUnavailable, ModelError, SetupError, StoreError
 from personaagent.inputs import check_user_id
 from personaagent.ledger.interactions import Interactions
 from personaagent.memory.indexer import Indexer
 from personaagent.memory.intake import storable, storable_text
 from personaagent.memory.ranking import ranked
-from personaagent.memory.spool import Spool, WaitingFeedback, deliver
+from personaagent.memory.spool import Spool, Waiting, WaitingFeedback, deliver
 from personaagent.ports import Embedder, Hit, VectorIndex, Vectors, Where
 from personaagent.types import Interaction, Recall, TruthSource
 
 SPARE = 16  # results asked of the index beyond k: about as many ranks as age can cost (``ranking``)
 SETTLE = 256  # work that a search carries out first; only an import under way leaves more
+
+logger = logging.getLogger(__name__)
 
 
 class LedgerEpisodicMemory:
@@ -27,6 +29,9 @@ class LedgerEpisodicMemory:
     With a ``spool`` an interaction is kept on disk while the ledger does not answer, and goes in, in order, before
     anything else is written once it does. Without ``wait_for_index`` an append returns when the ledger has it, and the
     index is brought up in the background; a search finds it all the same, because it settles what waits first.
+
+    What an earlier process left is caught up with at the first use. ``landed`` is told the user of every piece of
+    feedback that waited in the spool and has given an interaction its ground truth, at least once.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class LedgerEpisodicMemory:
         half_life_days: float = 180.0,
         spool: Spool | None = None,
         wait_for_index: bool = True,
+        landed: Callable[[str], Awaitable[object]] | None = None,
     ) -> None:
         self._interactions = interactions
         self._indexer = indexer
@@ -47,14 +53,16 @@ class LedgerEpisodicMemory:
         self._half_life_days = half_life_days
         self._spool = spool
         self._wait_for_index = wait_for_index
+        self._landed = landed
         self._spooled = spool is not None  # an earlier process may have left some
+        self._caught_up = False
 
     async def append(self, user_id: str, interaction: Interaction) -> Interaction:
         """Store an interaction once, secrets masked; the same id again changes nothing. Returns it as stored."""
         check_user_id(user_id)
         kept = (await _storable(user_id, [interaction]))[0]
         try:
-            await self.drain_spool()
+            await self._begin()
             stored, _ = await self._interactions.append(kept)
         except LedgerUnavailable:
             if self._spool is None:
@@ -71,25 +79,50 @@ class LedgerEpisodicMemory:
     async def append_many(self, user_id: str, interactions: Sequence[Interaction]) -> int:
         """Store many in one transaction; returns how many were new."""
         check_user_id(user_id)
-        await self.drain_spool()
+        await self._begin()
         new = await self._interactions.append_many(user_id, await _storable(user_id, interactions))
         await self._indexer.try_flush(user_id)
         return new
 
+    async def catch_up(self) -> None:
+        """Bring what an earlier process left in spool and outbox where it belongs; the index follows in the background.
+
+        The first use of this memory does it by itself. While the ledger is down nothing happens; the next use tries.
+        """
+        try:
+            await self._begin()
+        except StoreError as error:
+            logger.warning("what an earlier process left waits on: %s", error)
+
     async def drain_spool(self) -> int:
-        """Bring what waited for the ledger into it; returns how many pieces."""
-        if self._spool is None or not self._spooled:
+        """Bring what waits for the ledger, of any process, into it; returns how many pieces."""
+        if self._spool is None:
             return 0
         self._spooled = False  # before: what is added meanwhile asks for a drain of its own
         try:
-            return await self._spool.drain(partial(deliver, self._interactions))
-        except LedgerUnavailable:
+            return await self._spool.drain(self._deliver)
+        except BaseException:
             self._spooled = True
             raise
 
+    async def _begin(self) -> None:
+        if self._spooled:
+            await self.drain_spool()
+        if not self._caught_up:
+            waiting = await self._indexer.depth()
+            self._caught_up = True
+            if waiting:
+                self._indexer.catch_up_soon()
+
+    async def _deliver(self, waiting: Waiting) -> None:
+        if await deliver(self._interactions, waiting) and self._landed is not None:
+            await self._landed(waiting.user_id)
+
     async def get(self, user_id: str, interaction_id: str) -> Interaction:
         """The interaction; raises UnknownInteraction."""
-        return await self._interactions.get(check_user_id(user_id), interaction_id)
+        check_user_id(user_id)
+        await self.catch_up()
+        return await self._interactions.get(user_id, interaction_id)
 
     async def search(self, user_id: str, query: str, k: int, where: Where = Where()) -> list[Recall]:
         """The k memories that fit the query best, best first, near-duplicates in one place (``ranking``).
@@ -101,6 +134,7 @@ class LedgerEpisodicMemory:
         text = query.strip()
         if k < 1 or not text:
             return []
+        await self.catch_up()
         vector, fetch = await self._vector(text), k + SPARE
         with self._indexer.watching(user_id) as watched:
             hits = await self._index.search(user_id, vector, text, fetch, where)
@@ -120,7 +154,9 @@ class LedgerEpisodicMemory:
 
     async def newest(self, user_id: str, limit: int, where: Where = Where()) -> list[Interaction]:
         """The newest ``limit`` interactions, oldest first."""
-        return await self._interactions.newest(check_user_id(user_id), limit, where)
+        check_user_id(user_id)
+        await self.catch_up()
+        return await self._interactions.newest(user_id, limit, where)
 
     async def label(
         self,
@@ -146,7 +182,7 @@ class LedgerEpisodicMemory:
             confidence=confidence,
         )
         try:
-            await self.drain_spool()
+            await self._begin()
             labelled = await self._interactions.label(user_id, interaction_id, truth, source, confidence)
         except LedgerUnavailable as error:
             raise await self._kept(given, error) from error
@@ -159,7 +195,7 @@ class LedgerEpisodicMemory:
         now = datetime.now(UTC)
         given = WaitingFeedback(user_id=user_id, interaction_id=interaction_id, given_at=now, rating=rating)
         try:
-            await self.drain_spool()
+            await self._begin()
             rated = await self._interactions.rate(user_id, interaction_id, rating)
         except LedgerUnavailable as error:
             raise await self._kept(given, error) from error
@@ -176,7 +212,9 @@ class LedgerEpisodicMemory:
 
     async def count(self, user_id: str, where: Where = Where()) -> int:
         """How many interactions the user has."""
-        return await self._interactions.count(check_user_id(user_id), where)
+        check_user_id(user_id)
+        await self.catch_up()
+        return await self._interactions.count(user_id, where)
 
     async def _vector(self, text: str) -> Vectors:
         try:

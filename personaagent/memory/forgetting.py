@@ -1,13 +1,14 @@
 """Forgetting that forgets: the interactions, what was derived from them, and a report of what went and what remains.
 
-What was derived goes first and the interactions last, so a crash in between leaves the selection as it was, and the
-same call again completes it. Then what was derived goes once more, in case a consolidation was under way meanwhile;
-it cannot be derived again, because facts are only taken on evidence that is there.
+All that the ledger has of it goes in one transaction, with the work that it makes for the index and the mark that the
+files are to be cleaned: a kill leaves all of it or nothing, and the next process does the rest. What waits in the spool
+is brought into the ledger before. Nothing can be derived from it afterwards: facts are only taken on evidence that is
+there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import delete
@@ -22,9 +23,7 @@ from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.jobs import Jobs
 from personaagent.ledger.tables import facts as facts_table
 from personaagent.ledger.users import Users
-from personaagent.memory.episodic import matches
 from personaagent.memory.indexer import Indexer
-from personaagent.memory.spool import Spool, WaitingFeedback
 from personaagent.memory.statistics import statistic_facts
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.ports import Where
@@ -64,7 +63,9 @@ class ForgetReport:
 class Forgetter:
     """Forgets for one user at a time, over every store that holds something of them."""
 
-    def __init__(self, database: Database, indexer: Indexer, *, spool: Spool | None = None) -> None:
+    def __init__(
+        self, database: Database, indexer: Indexer, *, drain_spool: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
         self._database = database
         self._interactions = Interactions(database)
         self._facts = Facts(database)
@@ -74,43 +75,42 @@ class Forgetter:
         self._grants = Grants(database)
         self._users = Users(database)
         self._indexer = indexer
-        self._spool = spool
+        self._drain_spool = drain_spool
 
     async def forget(self, user_id: str, selection: Selection) -> ForgetReport:
-        """Forget the selection; raises InputError when nothing is selected. Unknown ids are reported, not an error."""
+        """Forget the selection. Unknown ids are reported, not an error.
+
+        Raises InputError when nothing is selected; LedgerUnavailable, and then nothing is forgotten.
+        """
         check_user_id(user_id)
-        if selection.everything:
-            report = await self._everything(user_id)
-        elif selection.ids or (selection.where is not None and selection.where != Where()):
-            report = await self._some(user_id, selection)
-        else:
+        if not (selection.everything or selection.ids or selection.where not in {None, Where()}):
             raise InputError("nothing is selected: name ids, a task or a time range, or say everything")
+        if self._drain_spool is not None:
+            await self._drain_spool()
+        report = await (self._everything(user_id) if selection.everything else self._some(user_id, selection))
         return await self._finish(report)
 
     async def _some(self, user_id: str, selection: Selection) -> ForgetReport:
         chosen = await self.chosen(user_id, selection)
         found = {interaction.id for interaction in chosen}
-        spooled = await self._drop_spooled(user_id, selection, found)
-        # unknown ids as well: an earlier call may have been cut off between the interactions and the last sweep
-        ids = found | set(selection.ids) | set(spooled)
-        gone, trimmed = await self._facts.drop_evidence(user_id, ids)
-        rebuilt = await self._personas.drop_evidence(user_id, ids)
-        candidates = await self._candidates.drop_evidence(user_id, ids)
+        ids = found | set(selection.ids)  # unknown ids as well: something may still name them
         counted = any(interaction.ground_truth is not None for interaction in chosen)
-        if counted:
-            await self._drop_statistics(user_id)  # before the interactions: a crash must not leave them counted
-        await self._interactions.delete(user_id, sorted(found))
-        late, late_trimmed = await self._facts.drop_evidence(user_id, ids)
-        rebuilt = await self._personas.drop_evidence(user_id, ids) or rebuilt
-        candidates += await self._candidates.drop_evidence(user_id, ids)
+        async with self._database.together(user_id):
+            gone, trimmed = await self._facts.drop_evidence(user_id, ids)
+            rebuilt = await self._personas.drop_evidence(user_id, ids)
+            candidates = await self._candidates.drop_evidence(user_id, ids)
+            if counted:
+                await self._drop_statistics(user_id)
+            await self._interactions.delete(user_id, sorted(found))
+            await self._database.owe_scrub()
         if counted:
             await self._count_anew(user_id)
         return ForgetReport(
             user_id=user_id,
-            interactions=tuple(sorted(found | set(spooled))),
-            unknown=tuple(i for i in dict.fromkeys(selection.ids) if i not in found and i not in spooled),
-            facts_deleted=tuple(dict.fromkeys([*gone, *late])),
-            facts_trimmed=tuple(i for i in dict.fromkeys([*trimmed, *late_trimmed]) if i not in late),
+            interactions=tuple(sorted(found)),
+            unknown=tuple(i for i in dict.fromkeys(selection.ids) if i not in found),
+            facts_deleted=tuple(gone),
+            facts_trimmed=tuple(trimmed),
             persona_rebuilt=None if rebuilt is None else rebuilt.version,
             candidates=candidates,
             threads=_threads(chosen),
@@ -118,20 +118,20 @@ class Forgetter:
 
     async def _everything(self, user_id: str) -> ForgetReport:
         chosen = await self.chosen(user_id, Selection(everything=True))
-        spooled = await self._drop_spooled(user_id, Selection(everything=True), set())
         facts = await self._facts.history(user_id)
         pins = await self._personas.pins(user_id)
-        jobs = await self._jobs.delete_user(user_id)
-        candidates = await self._candidates.delete_user(user_id)
-        personas = await self._personas.delete_user(user_id)
-        await self._facts.delete_user(user_id)
-        await self._interactions.delete_user(user_id)
-        await self._facts.delete_user(user_id)  # none can come after the interactions are gone
-        await self._grants.clear(user_id)
-        await self._users.delete_user(user_id)
+        async with self._database.together(user_id):
+            jobs = await self._jobs.delete_user(user_id)
+            candidates = await self._candidates.delete_user(user_id)
+            personas = await self._personas.delete_user(user_id)
+            await self._facts.delete_user(user_id)
+            await self._interactions.delete_user(user_id)
+            await self._grants.clear(user_id)
+            await self._users.delete_user(user_id)
+            await self._database.owe_scrub()
         return ForgetReport(
             user_id=user_id,
-            interactions=tuple(sorted({i.id for i in chosen} | set(spooled))),
+            interactions=tuple(sorted(interaction.id for interaction in chosen)),
             facts_deleted=tuple(fact.id for fact in facts),
             personas_deleted=personas,
             candidates=candidates,
@@ -148,7 +148,8 @@ class Forgetter:
         except PersonaAgentError as error:
             remains.append(f"vectors, until the index answers ({error})")
         pending = await self._indexer.depth(report.user_id)
-        await self._database.scrub()
+        if (waits := await self._database.scrub()) is not None:
+            remains.append(f"words in the unused parts of the ledger's files, which are cleaned soon ({waits})")
         if report.threads:
             remains.append(f"checkpoints of {len(report.threads)} threads on the LangGraph server: delete the threads")
         return replace(report, index_pending=pending, remains=tuple(remains))
@@ -164,25 +165,6 @@ class Forgetter:
             found += page
             where = replace(where, before=page[0].created_at) if len(page) == PAGE else None
         return list({interaction.id: interaction for interaction in found}.values())
-
-    async def _drop_spooled(self, user_id: str, selection: Selection, found: set[str]) -> list[str]:
-        if self._spool is None:
-            return []
-
-        def unwanted(waiting: Interaction) -> bool:
-            chosen = (
-                selection.everything
-                or waiting.id in found
-                or waiting.id in selection.ids
-                or (selection.where is not None and matches(waiting, selection.where))
-            )
-            return waiting.user_id == user_id and chosen
-
-        def unwanted_feedback(waiting: WaitingFeedback, gone: set[str]) -> bool:
-            about = {waiting.interaction_id} & (found | gone | set(selection.ids))
-            return waiting.user_id == user_id and (selection.everything or bool(about))
-
-        return await self._spool.drop(unwanted, unwanted_feedback)
 
     async def _drop_statistics(self, user_id: str) -> None:
         """Delete what counts interactions without naming them, with its history."""

@@ -13,14 +13,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from personaagent.errors import InvalidVector, PersonaAgentError
+from personaagent.errors import HomeInUse, InvalidVector, PersonaAgentError
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.outbox import Outbox, Work, by_user
-from personaagent.memory.ranking import dense_text, lexical_text
+from personaagent.memory.ranking import dense_text, point_of
 from personaagent.ports import Embedder, Point, VectorIndex
 from personaagent.types import Interaction
 
 BATCH = 256  # work taken at once: a few seconds of the embedded embedder, some megabytes
+CATCH_UP = 32  # a piece of what an earlier process left: searches settle their own work between two of them
 BACKOFF_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 
 Progress = Callable[[int, int], None]  # (done, in all), called after every batch
@@ -66,6 +67,7 @@ class Indexer:
         self._lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lane] = WeakKeyDictionary()
         self._soon: WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[bool]]] = WeakKeyDictionary()
         self._watched: set[Watched] = set()
+        self._catching_up: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
         self._retries: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
 
     async def flush(
@@ -126,6 +128,12 @@ class Indexer:
             soon.add(task)
             task.add_done_callback(soon.discard)
 
+    def catch_up_soon(self) -> None:
+        """Carry out in the background what an earlier process left in the outbox, unless another one has the index."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._catching_up or self._catching_up[loop].done():
+            self._catching_up[loop] = asyncio.create_task(self._catch_up())
+
     @contextmanager
     def watching(self, user_id: str) -> Iterator[Watched]:
         """Tell whether a flush here changed this user's part of the index meanwhile: a search may have missed it."""
@@ -150,13 +158,24 @@ class Indexer:
         return await self._outbox.depth(user_id)
 
     async def close(self) -> None:
-        """Finish the flushes that were asked for and stop the retry; what still waits stays in the ledger."""
+        """Finish the flushes that were asked for and stop the others; what still waits stays in the ledger."""
         await asyncio.gather(*self._soon.pop(asyncio.get_running_loop(), ()))
-        task = self._retries.pop(asyncio.get_running_loop(), None)
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        for tasks in (self._catching_up, self._retries):
+            task = tasks.pop(asyncio.get_running_loop(), None)
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def _catch_up(self) -> None:
+        try:
+            while await self.flush(limit=CATCH_UP) == CATCH_UP:
+                pass
+        except HomeInUse as error:
+            logger.info("what waits for the index is left to the process that has it: %s", error)
+        except PersonaAgentError as error:
+            logger.warning("what an earlier process left is not indexed yet: %s", error)
+            self._retry_later()
 
     async def _drain(self, user_id: str | None, limit: int | None, progress: Progress | None) -> int:
         done = 0
@@ -224,18 +243,7 @@ class Indexer:
         if not interactions:
             return
         vectors = await self._embedder.embed([dense_text(i) for i in interactions])
-        points = [
-            Point(
-                id=interaction.id,
-                user_id=interaction.user_id,
-                vector=vector,
-                text=lexical_text(interaction),
-                created_at=interaction.created_at,
-                task=interaction.task,
-                thread_id=interaction.thread_id,
-            )
-            for interaction, vector in zip(interactions, vectors, strict=True)
-        ]
+        points = [point_of(*pair) for pair in zip(interactions, vectors, strict=True)]
         try:
             await self._index.upsert(points)
         except InvalidVector:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from difflib import SequenceMatcher
 
+from personaagent.ports import Point, Vectors
 from personaagent.types import Interaction, Recall
 
 RECENCY_SHARE = 0.2  # of the score fades with age: one half-life costs about seven ranks, any age about fifteen
@@ -31,6 +32,19 @@ def dense_text(interaction: Interaction) -> str:
 def lexical_text(interaction: Interaction) -> str:
     """What words are counted of: what the user said, query and ground truth; never an answer of the agent."""
     return f"{interaction.query}\n{interaction.ground_truth}" if interaction.ground_truth else interaction.query
+
+
+def point_of(interaction: Interaction, vector: Vectors) -> Point:
+    """The interaction as the index keeps it; ``vector`` is the embedded ``dense_text``."""
+    return Point(
+        id=interaction.id,
+        user_id=interaction.user_id,
+        vector=vector,
+        text=lexical_text(interaction),
+        created_at=interaction.created_at,
+        task=interaction.task,
+        thread_id=interaction.thread_id,
+    )
 
 
 def ranked(found: Sequence[Recall], k: int, half_life_days: float) -> list[Recall]:

@@ -22,6 +22,8 @@ from personaagent.errors import HomeNotWritable, InputError
 from personaagent.ledger.interactions import Interactions
 from personaagent.types import Interaction, TruthSource
 
+DRAFT_S = 600  # nobody takes that long to write one file
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingFeedback:
@@ -71,6 +73,7 @@ class Spool:
         same folder, repeats it. What ``store`` raises ends the draining; the rest waits on.
         """
         done = 0
+        await asyncio.to_thread(self._remove_drafts)
         for path in await asyncio.to_thread(self._files):
             waiting = await asyncio.to_thread(self._read, path)
             if waiting is not None:
@@ -78,24 +81,6 @@ class Spool:
                 await asyncio.to_thread(path.unlink, True)
                 done += 1
         return done
-
-    async def drop(
-        self, unwanted: Callable[[Interaction], bool], unwanted_feedback: Callable[[WaitingFeedback, set[str]], bool]
-    ) -> list[str]:
-        """Remove what is to be forgotten; returns the ids of the interactions.
-
-        ``unwanted_feedback`` is told the ids that are gone so far: feedback comes after what it is about.
-        """
-        gone: list[str] = []
-        for path in await asyncio.to_thread(self._files):
-            waiting = await asyncio.to_thread(self._read, path)
-            if isinstance(waiting, Interaction):
-                if unwanted(waiting):
-                    await asyncio.to_thread(path.unlink, True)
-                    gone.append(waiting.id)
-            elif waiting is not None and unwanted_feedback(waiting, set(gone)):
-                await asyncio.to_thread(path.unlink, True)
-        return gone
 
     def _add(self, waiting: Waiting) -> None:
         name = f"{time.time_ns():020d}-{next(self._counter):06d}-{os.getpid()}"
@@ -117,6 +102,14 @@ class Spool:
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("*.json")) if self._folder.is_dir() else []
 
+    def _remove_drafts(self) -> None:
+        """Remove what a process was writing when it was killed: nobody was told that it is kept."""
+        old = time.time_ns() - DRAFT_S * 10**9
+        for path in self._folder.glob("*.part"):
+            told = path.name.partition("-")[0]
+            if told.isdigit() and int(told) < old:
+                path.unlink(missing_ok=True)
+
     def _read(self, path: Path) -> Waiting | None:
         try:
             return _CODEC.validate_json(path.read_bytes())
@@ -127,24 +120,31 @@ class Spool:
             return None
 
 
-async def deliver(interactions: Interactions, waiting: Waiting) -> None:
-    """Bring one piece into the ledger; again it changes nothing, and feedback that came later is not overwritten."""
+async def deliver(interactions: Interactions, waiting: Waiting) -> bool:
+    """Bring one piece into the ledger; again it changes nothing, and feedback that came later is not overwritten.
+
+    Returns whether it is feedback that gave its interaction a ground truth, also where that was told before and the
+    process was killed before it could say so.
+    """
     if isinstance(waiting, Interaction):
         await interactions.append(waiting)
-        return
-    user_id, key = waiting.user_id, waiting.interaction_id
+        return False
+    user_id, key, when = waiting.user_id, waiting.interaction_id, waiting.given_at
     try:
         past = await interactions.get(user_id, key)
-        if past.labelled_at is not None and past.labelled_at >= waiting.given_at:
-            return
+        if past.labelled_at is not None and past.labelled_at >= when:
+            return past.labelled_at == when
         if waiting.rating is not None:
-            await interactions.rate(user_id, key, waiting.rating, given_at=waiting.given_at)
+            stored = await interactions.rate(user_id, key, waiting.rating, given_at=when)
         elif waiting.ground_truth is not None:
-            await interactions.label(
-                user_id, key, waiting.ground_truth, waiting.source, waiting.confidence, given_at=waiting.given_at
-            )
+            truth = waiting.ground_truth
+            stored = await interactions.label(user_id, key, truth, waiting.source, waiting.confidence, given_at=when)
+        else:
+            return False
     except InputError as error:
         logger.error("feedback that waited for the ledger cannot be used: %s", error)
+        return False
+    return stored.labelled_at == when
 
 
 def _sync_folder(folder: Path) -> None:
