@@ -95,6 +95,10 @@ def langgraph_json(config: Path) -> list[Check]:
     if any("'" in str(_table(graphs, key).get("description", "")) for key in graphs):
         detail = "a description holds an apostrophe, which ends the quotes in the Dockerfile"
         return [Check(name=name, status="fail", detail=detail, mend="take it out")]
+    if not _table(_table(told, "checkpointer"), "ttl").get("default_ttl"):
+        detail = "has no checkpointer.ttl: what users said is kept in the server's threads for ever"
+        mend = 'write "checkpointer": {"ttl": {"strategy": "delete", "default_ttl": 43200}}, in minutes'
+        return [Check(name=name, status="warn", detail=detail, mend=mend)]
     return [Check(name=name, status="ok", detail=f"names {', '.join(graphs)}")]
 
 

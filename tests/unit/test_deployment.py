@@ -9,10 +9,12 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import yaml
+from langgraph_cli.schemas import ThreadTTLConfig
+from pydantic import TypeAdapter
 
 from personaagent.settings import Settings
 
@@ -71,6 +73,21 @@ def test_what_the_image_is_told_of_graphs_and_identity_survives_the_shells_quoti
     assert told["LANGSERVE_GRAPHS"] == config["graphs"]
     assert told["LANGGRAPH_AUTH"]["path"] == config["auth"]["path"]
     assert told["LANGGRAPH_HTTP"]["disable_mcp"] is True
+
+
+def test_conversations_end_after_thirty_days_in_the_form_that_langgraph_reads(dockerfile: str) -> None:
+    config = json.loads((ROOT / "langgraph.json").read_text())
+    ttl = config["checkpointer"]["ttl"]
+    hints = get_type_hints(ThreadTTLConfig)
+    adapters = {name: TypeAdapter(hints[name]) for name in ttl}  # a name that LangGraph does not know fails
+    assert {name: adapter.validate_python(ttl[name], strict=True) for name, adapter in adapters.items()} == ttl
+    assert (ttl["strategy"], ttl["default_ttl"]) == ("delete", 30 * 24 * 60)  # minutes
+    (line,) = [line for line in dockerfile.splitlines() if line.startswith("ENV LANGGRAPH_CHECKPOINTER=")]
+    assert json.loads(shlex.split(line.removeprefix("ENV "))[0].partition("=")[2]) == {"ttl": ttl}
+    assert "store" not in config  # what a client keeps there is its own to delete
+    for page in ("deployment.md", "operations.md"):
+        assert "`checkpointer.ttl`" in (ROOT / "docs" / page).read_text()
+    assert "43,200 minutes" in (ROOT / "docs/deployment.md").read_text()
 
 
 def test_no_secret_reaches_the_image(dockerfile: str) -> None:

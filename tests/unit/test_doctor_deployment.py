@@ -213,6 +213,12 @@ def test_a_langgraph_json_that_would_not_load_or_lets_anybody_in_is_a_failure(
     assert one.status == "fail" and said in one.detail and one.mend
 
 
+@pytest.mark.parametrize("checkpointer", [None, {}, {"ttl": None}, {"ttl": {"strategy": "delete"}}], ids=str)
+def test_threads_without_an_end_are_a_warning(tmp_path: Path, checkpointer: Any) -> None:
+    (one,) = langgraph_json(changed(tmp_path, checkpointer=checkpointer))
+    assert one.status == "warn" and "for ever" in one.detail and one.mend
+
+
 def test_a_langgraph_json_that_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
     file = tmp_path / "langgraph.json"
     file.write_text("{")
