@@ -49,10 +49,11 @@ async def load_persona(
     if not runtime.context.personalize:
         return fresh
     try:
-        wanted, pins = await asyncio.gather(wants(user_id), personas.pins(user_id))
+        reads = wants(user_id), personas.pins(user_id), personas.current(user_id)
+        wanted, pins, current = await asyncio.gather(*reads)
         if not wanted:
             return fresh | {"personalized": False}
-        persona = await seed(user_id)
+        persona = current or await seed(user_id)
     except StoreError as error:
         return fresh | {"degraded": [f"persona: {error}"]}
     return fresh | {"persona": persona, "pins": [pin.text for pin in pins], "persona_version": persona.version}

@@ -74,6 +74,9 @@ interactions = Table(
 _labelled = text("ground_truth IS NOT NULL")
 Index("ix_interactions_labelled", interactions.c.user_id, interactions.c.created_at,
       sqlite_where=_labelled, postgresql_where=_labelled)  # fmt: skip
+_in_thread = text("thread_id IS NOT NULL")  # imported rows have none
+Index("ix_interactions_thread", interactions.c.user_id, interactions.c.thread_id, interactions.c.created_at,
+      sqlite_where=_in_thread, postgresql_where=_in_thread)  # fmt: skip
 
 facts = Table(
     "facts",
