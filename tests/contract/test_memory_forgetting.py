@@ -3,77 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from memory_house import START, House, episode, opened, uid
-from personaagent.errors import InputError
+from forgetting_house import SECRET, fill, told
+from memory_house import START, House, episode, ledger_of, opened, uid
+from personaagent.errors import InputError, LedgerUnavailable
 from personaagent.ledger.candidates import Candidates
-from personaagent.ledger.grants import Grants
-from personaagent.ledger.jobs import Jobs
+from personaagent.ledger.database import Database
 from personaagent.ledger.users import Users
 from personaagent.memory.forgetting import Selection
 from personaagent.memory.portability import export_user
-from personaagent.memory.statistics import statistic_facts
 from personaagent.ports import Where
-from personaagent.types import Candidate, Clause, FactOperation, Section
-
-SECRET = "xylophone"
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with opened(tmp_path / "home") as made:
+async def house(tmp_path: Path, database: Database) -> AsyncIterator[House]:
+    async with opened(tmp_path / "home", ledger_of(database)) as made:
         for user, first in (("ann", 0), ("bob", 100)):
             await fill(made, user, first)
         yield made
-
-
-async def fill(house: House, user: str, first: int) -> None:
-    """Ten interactions, the third and the seventh telling the secret, and everything that is derived from them."""
-    rows = [
-        episode(
-            first + n,
-            user,
-            query=f"{SECRET} lesson of {user} {'ab'[n // 5]}" if n in {3, 7} else f"plain thing {chr(97 + n)}",
-            response=f"you like the {SECRET}" if n in {3, 7} else "fine",
-            task="music" if n in {3, 7} else "other",
-            thread_id=f"{user}-thread-{n}",
-            ground_truth=SECRET if n in {3, 7} else "plain",
-            truth_source="correction",
-        )
-        for n in range(10)
-    ]
-    await house.episodic.append_many(user, rows)
-    both = (uid(first + 3), uid(first + 7))
-    facts = [
-        FactOperation(kind="add", text=f"Plays the {SECRET}.", evidence=both),
-        FactOperation(kind="add", text="Likes music and plain things.", evidence=(uid(first + 1), uid(first + 3))),
-        *statistic_facts(rows, []),
-    ]
-    await house.semantic.apply(user, facts, through=rows[-1].created_at)
-    sections = {
-        Section.WHO: (Clause(text="Be precise."), Clause(text=f"Plays the {SECRET} well.", evidence=both)),
-        Section.INTERESTS: (Clause(text="Plain things.", evidence=(uid(first + 1),)),),
-    }
-    await house.personas.append(user, sections, "aligned", expected_parent=None)
-    await Candidates(house.database).save(user, [Candidate(proposer="gradient", sections=sections)])
-    await house.personas.pin(user, f"mention the {SECRET}")
-    await Jobs(house.database).enqueue(user, "align", {}, datetime(2026, 1, 1, tzinfo=UTC))
-    await Grants(house.database).put(user, "wikipedia", "deny")
-    await Users(house.database).add_label(user)
-
-
-async def told(house: House, user: str) -> str:
-    """Everything that the stores say of a user."""
-    rejected = await Candidates(house.database).newest(user, 99)
-    exported = await export_user(house.database, user)
-    del exported["exported_at"]
-    return json.dumps(exported) + str(rejected)
 
 
 def bytes_on_disk(home: Path) -> bytes:
@@ -133,8 +85,9 @@ async def test_a_forgotten_user_is_nowhere_and_the_other_stays(house: House) -> 
     assert (await house.index.count("ann"), await house.indexer.depth()) == (0, 0)
     assert await house.episodic.count("bob") == 8
     await house.close()
-    assert SECRET.encode() not in bytes_on_disk(house.home)
-    assert b"plain thing" in bytes_on_disk(house.home)
+    assert SECRET.encode() not in bytes_on_disk(house.home)  # Postgres's own files are its own matter
+    if house.database.dialect == "sqlite":
+        assert b"plain thing" in bytes_on_disk(house.home)
 
 
 async def test_what_waits_in_outbox_and_spool_is_forgotten_too(house: House) -> None:
@@ -172,25 +125,28 @@ async def test_an_empty_selection_never_means_everything(house: House, nothing: 
     assert await house.episodic.count("ann") == 10
 
 
-async def test_a_crash_at_any_step_is_completed_by_the_same_call(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = [
-        (type(house.facts), "drop_evidence"),
-        (type(house.personas), "drop_evidence"),
-        (Candidates, "drop_evidence"),
-        (type(house.interactions), "delete"),
-    ]
-    for owner, name in steps:
-        with monkeypatch.context() as patch:
+async def test_a_failure_at_any_step_of_it_has_forgotten_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    stores = (type(house.facts), type(house.personas), Candidates, type(house.interactions), Users)
+    before = await told(house, "ann")
+    for selection, names in (
+        (Selection(where=Where(task="music")), ("drop_evidence", "delete")),
+        (Selection(everything=True), ("delete_user",)),
+    ):
+        for owner, name in [(owner, name) for owner in stores for name in names if hasattr(owner, name)]:
+            if (owner, name) == (type(house.facts), "delete"):
+                continue  # of one fact: no part of it
 
-            async def crash(*args: object) -> None:
-                raise RuntimeError("crash")
+            async def fail(*args: object) -> None:
+                raise LedgerUnavailable("the ledger is down")
 
-            patch.setattr(owner, name, crash)
-            with pytest.raises(RuntimeError):
-                await house.forgetter.forget("ann", Selection(where=Where(task="music")))
-    report = await house.forgetter.forget("ann", Selection(where=Where(task="music")))
-    assert set(report.interactions) == {uid(3), uid(7)}
-    assert SECRET not in (await told(house, "ann")).replace(f"mention the {SECRET}", "")
+            with monkeypatch.context() as patch:
+                patch.setattr(owner, name, fail)
+                with pytest.raises(LedgerUnavailable):
+                    await house.forgetter.forget("ann", selection)
+            assert await told(house, "ann") == before
+            assert await house.indexer.depth() == 0
+    await house.forgetter.forget("ann", Selection(everything=True))
+    assert SECRET not in await told(house, "ann")
 
 
 async def test_forgetting_while_others_append_and_search_leaves_no_ghost(house: House) -> None:

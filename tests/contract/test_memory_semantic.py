@@ -1,4 +1,4 @@
-"""The contract of SemanticMemory, on SQLite."""
+"""The contract of SemanticMemory, on SQLite and on Postgres."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from memory_house import START, House, episode, opened, uid
+from memory_house import START, House, episode, ledger_of, opened, uid
 from personaagent.errors import IndexUnavailable, ModelUnreachable
+from personaagent.ledger.database import Database
 from personaagent.memory.semantic import within_budget
 from personaagent.models.tokens import count_tokens
 from personaagent.types import FactOperation
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with opened(tmp_path / "home") as made:
+async def house(tmp_path: Path, database: Database) -> AsyncIterator[House]:
+    async with opened(tmp_path / "home", ledger_of(database)) as made:
         await made.interactions.append_many("ann", [episode(n) for n in range(30)])
         await made.interactions.append_many("bob", [episode(n + 100, "bob") for n in range(3)])
         yield made
