@@ -14,6 +14,7 @@ from personaagent.context import Context
 from personaagent.errors import PersonaConflict
 from personaagent.ledger.budget import Budget
 from personaagent.ledger.candidates import Candidates
+from personaagent.ledger.critiques import Critiques
 from personaagent.ledger.database import database_from
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.grants import Grants
@@ -47,7 +48,7 @@ from personaagent.settings import Settings
 from personaagent.telemetry import metrics
 from personaagent.telemetry.backlog import Backlog
 from personaagent.tracing.client import set_up_tracing
-from personaagent.types import Candidate, Persona, Section, Sections, UserProfile
+from personaagent.types import Candidate, Critique, Persona, Section, Sections, UserProfile
 
 HISTORY = 400  # newest labelled interactions that statistics are made of
 WATCHED = 400  # newest answers that the monitor looks at
@@ -74,6 +75,7 @@ class Services:
         self.grants = Grants(self.database)
         self.budget = Budget(self.database)
         self.candidates = Candidates(self.database)
+        self.critiques = Critiques(self.database)
         self.meta = Meta(self.database)
         self.index = CheckedIndex(_index(self.settings, self.embedder), self.meta, self.embedder)
         self.indexer = Indexer(self.outbox, self.interactions, self.index, self.embedder)
@@ -193,10 +195,13 @@ class Services:
             return 0
         return max(0, self.settings.align_daily_calls - calls)
 
-    async def account(self, user_id: str, calls: int, tokens: int, rejected: Sequence[Candidate]) -> None:
-        """Book an alignment: what it cost, what it refused, and that labels are counted anew from here."""
+    async def account(
+        self, user_id: str, calls: int, tokens: int, rejected: Sequence[Candidate], critiques: Sequence[Critique]
+    ) -> None:
+        """Book an alignment: what it cost, refused and criticised, and that labels are counted anew from here."""
         await self.budget.add(user_id, datetime.now(UTC).date(), calls, tokens)
         await self.candidates.save(user_id, rejected)
+        await self.critiques.save(user_id, critiques)
         await self.users.aligned(user_id)
 
     async def close(self) -> None:

@@ -10,7 +10,17 @@ from langgraph.graph.message import add_messages
 from pydantic import Field
 from typing_extensions import TypedDict  # typing's has no JSON schema before Python 3.12
 
-from personaagent.types import Candidate, Interaction, Persona, Recall, Simulation, TextualLoss, ToolTrace, UserProfile
+from personaagent.types import (
+    Candidate,
+    Critique,
+    Interaction,
+    Persona,
+    Recall,
+    Simulation,
+    TextualLoss,
+    ToolTrace,
+    UserProfile,
+)
 
 
 class AgentInput(TypedDict):
@@ -79,6 +89,7 @@ class AlignmentState(TypedDict, total=False):
     simulations: list[Simulation]  # of the incumbent on ``teach``
     judged: list[Simulation]  # of the incumbent on ``judge``
     losses: list[TextualLoss]
+    critiques: list[Critique]  # of all epochs, as they will be kept
     candidates: list[Candidate]  # of this epoch, before the gate
     rejected: list[Candidate]  # of all epochs, with their reasons
     tried: int  # candidates judged so far, all on the same ``judge``

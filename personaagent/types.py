@@ -208,6 +208,23 @@ class TextualLoss:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Critique:
+    """A textual loss as it is kept: which answer it was about, in which epoch of which alignment, and what came of it.
+
+    ``evidence`` are the interactions that it may speak of: its own, and those behind the persona that the critic read.
+    """
+
+    run: str
+    epoch: int  # from 1
+    interaction_id: str
+    loss: float
+    text: str
+    evidence: tuple[str, ...]
+    created_at: datetime
+    version: int | None = None  # that the alignment committed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The gate's decision on a candidate, from paired losses on the judging interactions."""
 

@@ -12,6 +12,7 @@ from personaagent.inputs import user_of
 from personaagent.memory.tool_record import tool_record
 from personaagent.models.meter import booked, metering
 from personaagent.persona.critique import critique as write_critique
+from personaagent.persona.critique import to_keep
 from personaagent.persona.shape import to_text
 from personaagent.persona.trigger import taught_until
 from personaagent.ports import EpisodicMemory, Models, Where
@@ -25,7 +26,8 @@ async def critique(
 ) -> dict[str, Any]:
     """Return one textual loss a simulation of ``teach``; a critic that fails leaves an error in its place.
 
-    The critic reads which tool calls led to accepted answers, counted from before the judging interactions.
+    What is to be kept of them is in ``critiques``. The critic reads which tool calls led to accepted answers, counted
+    from before the judging interactions.
     """
     if state["losses"]:
         return {}
@@ -40,7 +42,9 @@ async def critique(
                 for simulation, interaction in zip(state["simulations"], state["teach"], strict=True)
             )
         )
+    kept = to_keep(losses, state["incumbent"].sections, run=state["run"], epoch=state["epoch"] + 1)
     return {
         "losses": list(losses),
+        "critiques": [*state.get("critiques", []), *kept],
         **booked(state, meter),
     }

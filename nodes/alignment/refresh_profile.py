@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -11,7 +12,7 @@ from personaagent.context import Context
 from personaagent.inputs import user_of
 from personaagent.models.meter import booked, metering
 from personaagent.state import AlignmentState
-from personaagent.types import Candidate, UserProfile
+from personaagent.types import Candidate, Critique, UserProfile
 
 
 async def refresh_profile(
@@ -19,12 +20,15 @@ async def refresh_profile(
     runtime: Runtime[Context],
     *,
     refresh: Callable[[str], Awaitable[UserProfile]],
-    account: Callable[[str, int, int, Sequence[Candidate]], Awaitable[None]],
+    account: Callable[[str, int, int, Sequence[Candidate], Sequence[Critique]], Awaitable[None]],
 ) -> dict[str, Any]:
-    """Refresh semantic memory from what is new, and book calls, tokens and rejected candidates on the user."""
+    """Refresh semantic memory from what is new; book calls and tokens, keep rejected candidates and critiques."""
     user_id = user_of(runtime)
     with metering() as meter:
         await refresh(user_id)
     spent = booked(state, meter)
-    await account(user_id, spent["calls"], spent["tokens"], state["rejected"])
+    committed = state.get("committed")
+    version = committed.version if committed else None
+    critiques = [replace(critique, version=version) for critique in state.get("critiques", [])]
+    await account(user_id, spent["calls"], spent["tokens"], state["rejected"], critiques)
     return spent

@@ -54,6 +54,7 @@ async def sample_turns(
         "simulations": [],
         "judged": [],
         "losses": [],
+        "critiques": [],
         "candidates": [],
         "rejected": [],
         "tried": 0,

@@ -17,7 +17,7 @@ from personaagent.errors import LedgerUnavailable
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-HEAD = "0003"
+HEAD = "0004"
 _LOCK = 7_204_611  # any number: Postgres names advisory locks by one
 
 

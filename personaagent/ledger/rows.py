@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_
 
 from personaagent.ledger.tables import interactions, storable
 from personaagent.ports import Where
-from personaagent.types import Clause, Fact, Interaction, Persona, Pin, Section, Sections, ToolTrace
+from personaagent.types import Clause, Critique, Fact, Interaction, Persona, Pin, Section, Sections, ToolTrace
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -167,6 +167,27 @@ def persona_row(persona: Persona) -> dict[str, Any]:
         "aligned_through": maybe_micros(persona.aligned_through),
         "created_at": to_micros(persona.created_at),
     }
+
+
+def critique_row(user_id: str, critique: Critique) -> dict[str, Any]:
+    """The row of a critique."""
+    return {
+        "user_id": user_id,
+        "run": critique.run,
+        "epoch": critique.epoch,
+        "interaction_id": critique.interaction_id,
+        "version": critique.version,
+        "loss": critique.loss,
+        "text": critique.text,
+        "evidence": list(critique.evidence),
+        "created_at": to_micros(critique.created_at),
+    }
+
+
+def critique_of(row: Mapping[Any, Any]) -> Critique:
+    """The critique of a row."""
+    told = {name: value for name, value in row.items() if name != "user_id"}
+    return Critique(**told | {"evidence": tuple(row["evidence"]), "created_at": from_micros(row["created_at"])})
 
 
 def pin_row(pin: Pin) -> dict[str, Any]:

@@ -142,6 +142,20 @@ candidates = Table(
     Index(None, "user_id", "seq"),
 )
 
+critiques = Table(
+    "critiques",
+    metadata,
+    _user(),
+    Column("run", Text, primary_key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("interaction_id", Text, primary_key=True),
+    Column("version", Integer),  # that the alignment committed; NULL: none
+    Column("loss", Float, nullable=False),
+    Column("text", Words, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
 grants = Table(
     "grants",
     metadata,

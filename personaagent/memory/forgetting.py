@@ -16,6 +16,7 @@ from sqlalchemy import delete
 from personaagent.errors import InputError, PersonaAgentError
 from personaagent.inputs import check_user_id
 from personaagent.ledger.candidates import Candidates
+from personaagent.ledger.critiques import Critiques
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.grants import Grants
@@ -53,6 +54,7 @@ class ForgetReport:
     personas_deleted: int = 0
     persona_rebuilt: int | None = None  # the new version, where clauses lost all they stood on
     candidates: int = 0
+    critiques: int = 0
     jobs: int = 0
     pins: int = 0
     index_pending: int = 0  # index work that waits because the index does not answer
@@ -71,6 +73,7 @@ class Forgetter:
         self._facts = Facts(database)
         self._personas = LedgerPersonaStore(database)
         self._candidates = Candidates(database)
+        self._critiques = Critiques(database)
         self._jobs = Jobs(database)
         self._grants = Grants(database)
         self._users = Users(database)
@@ -99,6 +102,7 @@ class Forgetter:
             gone, trimmed = await self._facts.drop_evidence(user_id, ids)
             rebuilt = await self._personas.drop_evidence(user_id, ids)
             candidates = await self._candidates.drop_evidence(user_id, ids)
+            critiques = await self._critiques.drop_evidence(user_id, ids)
             if counted:
                 await self._drop_statistics(user_id)
             await self._interactions.delete(user_id, sorted(found))
@@ -113,6 +117,7 @@ class Forgetter:
             facts_trimmed=tuple(trimmed),
             persona_rebuilt=None if rebuilt is None else rebuilt.version,
             candidates=candidates,
+            critiques=critiques,
             threads=_threads(chosen),
         )
 
@@ -123,6 +128,7 @@ class Forgetter:
         async with self._database.together(user_id):
             jobs = await self._jobs.delete_user(user_id)
             candidates = await self._candidates.delete_user(user_id)
+            critiques = await self._critiques.delete_user(user_id)
             personas = await self._personas.delete_user(user_id)
             await self._facts.delete_user(user_id)
             await self._interactions.delete_user(user_id)
@@ -135,6 +141,7 @@ class Forgetter:
             facts_deleted=tuple(fact.id for fact in facts),
             personas_deleted=personas,
             candidates=candidates,
+            critiques=critiques,
             jobs=jobs,
             pins=len(pins),
             threads=_threads(chosen),

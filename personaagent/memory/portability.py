@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from personaagent.errors import ConflictError, InputError
 from personaagent.inputs import check_user_id
+from personaagent.ledger.critiques import MAX_KEPT, Critiques
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import MAX_FACT_CHARS, Facts
 from personaagent.ledger.grants import Grant, Grants
@@ -24,7 +25,7 @@ from personaagent.ledger.users import Users
 from personaagent.memory.indexer import Indexer
 from personaagent.memory.intake import storable, storable_text
 from personaagent.persona.store import MAX_PIN_CHARS, LedgerPersonaStore
-from personaagent.types import Fact, Interaction, Persona, Pin
+from personaagent.types import Critique, Fact, Interaction, Persona, Pin
 
 FORMAT = "personaagent-user"
 VERSION = 1
@@ -32,6 +33,8 @@ MAX_TEXT_CHARS = 32_000
 MAX_ID_CHARS = 64
 MAX_NAME_CHARS = 256
 MAX_CLAUSE_CHARS = 300
+MAX_CRITIQUE_CHARS = 1_000
+MAX_EPOCH = 1_000
 PAGE = 1_000
 
 
@@ -50,6 +53,7 @@ class UserDocument:
     personas: tuple[Persona, ...] = ()
     pins: tuple[Pin, ...] = ()
     grants: tuple[tuple[str, Grant], ...] = ()  # (tool, kind)
+    critiques: tuple[Critique, ...] = ()
 
 
 _CODEC: TypeAdapter[UserDocument] = TypeAdapter(UserDocument)
@@ -81,6 +85,7 @@ async def export_user(database: Database, user_id: str) -> dict[str, Any]:
         facts=tuple(await facts.history(user_id)),
         personas=tuple(await personas.history(user_id)),
         pins=tuple(await personas.pins(user_id)),
+        critiques=tuple(await Critiques(database).history(user_id)),
         grants=tuple((tool, kind) for kind, tools in granted.items() for tool in sorted(tools)),
     )
     plain: dict[str, Any] = _CODEC.dump_python(document, mode="json")
@@ -115,6 +120,7 @@ async def import_user(database: Database, indexer: Indexer, user_id: str, docume
         [persona for persona in wanted.personas if persona.version not in held_versions],
         [pin for pin in wanted.pins if pin.id not in held_pins],
     )
+    await Critiques(database).save(user_id, wanted.critiques)
     for tool, kind in wanted.grants:
         await Grants(database).put(user_id, tool, kind)
     if wanted.profile_through is not None:
@@ -146,6 +152,7 @@ def checked(document: object, user_id: str) -> UserDocument:
         facts=tuple(replace(f, user_id=user_id, text=storable_text(f.text)) for f in found.facts),
         personas=tuple(replace(persona, user_id=user_id) for persona in found.personas),
         pins=tuple(replace(pin, user_id=user_id, text=storable_text(pin.text)) for pin in found.pins),
+        critiques=tuple(replace(critique, text=storable_text(critique.text)) for critique in found.critiques),
     )
     if flaw := _flaw(owned):
         raise InputError(f"the export is damaged: {flaw}")
@@ -164,6 +171,7 @@ def _flaw(document: UserDocument) -> str | None:
     times = [t for i in interactions for t in (i.created_at, i.labelled_at)]
     times += [t for f in facts for t in (f.valid_from, f.valid_to)]
     times += [t for p in personas for t in (p.created_at, p.aligned_through)]
+    times += [critique.created_at for critique in document.critiques]
     times += [*(pin.created_at for pin in document.pins), document.profile_through]
     named = [*ids, *(f.id for f in facts), *(pin.id for pin in document.pins)]
     names = [n for i in interactions for n in (i.task, i.thread_id) if n is not None]
@@ -186,6 +194,20 @@ def _flaw(document: UserDocument) -> str | None:
         (any(p.parent is not None and p.parent >= p.version for p in personas), "a persona is its own ancestor"),
         (any(len(c) > MAX_CLAUSE_CHARS for c in clauses), f"a clause has more than {MAX_CLAUSE_CHARS} characters"),
         (any(not p.text.strip() or len(p.text) > MAX_PIN_CHARS for p in document.pins), "a pin is empty or too long"),
+        (len(document.critiques) > MAX_KEPT, f"there are more than {MAX_KEPT} critiques"),
+        (any(_unsound(critique, len(personas)) for critique in document.critiques), "a critique cannot be one"),
         (any(not 0 < len(tool) <= 128 for tool, _ in document.grants), "a granted tool's name is empty or too long"),
     )
     return next((flaw for wrong, flaw in checks if wrong), None)
+
+
+def _unsound(critique: Critique, versions: int) -> bool:
+    """Whether a critique is too long, does not stand on its own interaction, or led to a version that is not there."""
+    return (
+        critique.interaction_id not in critique.evidence
+        or not 0 < len(critique.run) <= MAX_ID_CHARS
+        or not 0 < critique.epoch <= MAX_EPOCH
+        or not 0 <= critique.loss <= 1
+        or not 0 < len(critique.text) <= MAX_CRITIQUE_CHARS
+        or not (critique.version is None or 0 <= critique.version < versions)
+    )

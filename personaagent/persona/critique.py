@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from langchain_core.messages import HumanMessage, SystemMessage
@@ -11,10 +13,11 @@ from personaagent.persona.rules import broken_rule
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
 from personaagent.text import one_line
-from personaagent.types import Interaction, Simulation, TextualLoss, ToolTrace
+from personaagent.types import Critique, Interaction, Sections, Simulation, TextualLoss, ToolTrace
 
 KEEP = "Keep what led to this answer: it was what the user wanted."
 MAX_PART_CHARS = 400
+KEPT, KEPT_CHARS = 8, 600  # critiques of one epoch that are kept, and how much of each
 QUERY_CHARS = 2_000
 ANSWER_CHARS = 1_000
 
@@ -64,6 +67,28 @@ async def critique(
     parts = {name: one_line(str(answer.get(name) or ""), MAX_PART_CHARS) for name in _PARTS}
     sound = [f"{_PARTS[name]}: {text}" for name, text in parts.items() if text and broken_rule(text) is None]
     return told(" ".join(sound)) if sound else told("", "the critic said nothing that a persona could use")
+
+
+def to_keep(losses: Sequence[TextualLoss], persona: Sections, *, run: str, epoch: int) -> list[Critique]:
+    """What is kept of an epoch's textual losses: at most ``KEPT`` of answers that went wrong, the worst first.
+
+    ``persona`` is what the critic read, so a critique stands on all that stands behind it.
+    """
+    wrong = [loss for loss in losses if loss.loss > 0 and loss.critique and loss.error is None]
+    behind = [i for clauses in persona.values() for clause in clauses for i in clause.evidence]
+    now = datetime.now(UTC)
+    return [
+        Critique(
+            run=run,
+            epoch=epoch,
+            interaction_id=loss.interaction_id,
+            loss=loss.loss,
+            text=one_line(loss.critique, KEPT_CHARS),
+            evidence=tuple(dict.fromkeys([loss.interaction_id, *behind])),
+            created_at=now,
+        )
+        for loss in sorted(wrong, key=lambda loss: -loss.loss)[:KEPT]
+    ]
 
 
 def _case(simulation: Simulation, interaction: Interaction, history_brief: str) -> str:

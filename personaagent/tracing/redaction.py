@@ -32,8 +32,8 @@ USER_KEYS: Final = frozenset({"user_id", "langgraph_auth_user_id", "identity", "
 DROPPED: Final = frozenset({"langgraph_auth_user", "langgraph_auth_permissions", "permissions"})
 THREAD_KEYS: Final = frozenset({"thread_id", "session_id", "conversation_id"})
 REMEMBERED: Final = frozenset(
-    """persona pins profile recalled facts sections base incumbent teach judge simulations judged losses candidates
-    rejected committed interaction rolled_back recorded instructions brief""".split()  # noqa: SIM905
+    """persona pins profile recalled facts sections base incumbent teach judge simulations judged losses critiques
+    candidates rejected committed interaction rolled_back recorded instructions brief""".split()  # noqa: SIM905
 )
 # names of things, not texts: they stay where they look like one
 PLAIN: Final = frozenset(
