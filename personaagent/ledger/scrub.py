@@ -64,12 +64,13 @@ class Scrubber:
         self._path = path
         self._one = threading.Lock()
         self._rests_until = 0.0  # on the monotonic clock
-        self.waits = False  # whether the last cleaning of this process is not through
+        self.waits = False  # whether a cleaning is known to be owed
 
     def owed(self) -> bool:
-        """Whether an earlier forgetting has left words in the files."""
+        """Whether an earlier process has left words in the files; then they wait for this one."""
         with closing(self._connect()) as connection:
-            return _mark(connection) is not None
+            self.waits = self.waits or _mark(connection) is not None
+        return self.waits
 
     def run(self, *, last: bool = False) -> str | None:
         """Clean the files; returns None, or in words why some of it has to wait. ``last``: without a rest."""
