@@ -21,7 +21,7 @@ class Candidates:
         self._database = database
 
     async def save(self, user_id: str, rejected: Sequence[Candidate]) -> None:
-        """Keep them with their reasons."""
+        """Keep them with their reasons; those of an alignment that is there already, in a replay of its end, are."""
         now = to_micros(datetime.now(UTC))
         rows = [
             {
@@ -38,7 +38,10 @@ class Candidates:
         ]
         if rows:
             async with self._database.write(user_id) as connection:
-                await connection.execute(insert(candidates), rows)
+                mine = candidates.c.user_id == user_id, candidates.c.run.in_({row["run"] for row in rows} - {None})
+                known = set((await connection.execute(select(candidates.c.run).where(*mine))).scalars())
+                if new := [row for row in rows if row["run"] not in known]:
+                    await connection.execute(insert(candidates), new)
 
     async def newest(self, user_id: str, limit: int) -> list[Candidate]:
         """The newest, newest first."""
