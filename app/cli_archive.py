@@ -65,7 +65,8 @@ def import_(
         from personaagent.memory.portability import import_user
 
         document = await asyncio.to_thread(_read, file)
-        taken = await import_user(services.database, services.indexer, user, document)
+        with progress("indexing", json_=json_) as told:
+            taken = await import_user(services.database, services.indexer, user, document, told)
         return {"file": file} | {part: len(getattr(taken, part)) for part in PARTS}
 
     run(work, home=home, json_=json_, show=_parts_told)

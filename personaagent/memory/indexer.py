@@ -92,7 +92,7 @@ class Indexer:
             await self._outbox.refill()
             return await self._drain(None, None, progress)
 
-    async def try_flush(self, user_id: str) -> bool:
+    async def try_flush(self, user_id: str, progress: Progress | None = None) -> bool:
         """Flush this user's work; a named failure leaves it in the outbox for the retry in the background.
 
         Those who come while a flush is under way share the next one. While a retry is under way the index is known to
@@ -113,7 +113,9 @@ class Indexer:
                 if await self._drain(None, BATCH, None) < BATCH:
                     lane.covered = covers
                 else:
-                    await self._drain(user_id, None, None)  # an import is under way: its rest waits for its own flush
+                    await self._drain(
+                        user_id, None, progress
+                    )  # an import is under way: its rest waits for its own flush
         except PersonaAgentError as error:
             logger.warning("memory is kept but not indexed yet: %s", error)
             self._retry_later()

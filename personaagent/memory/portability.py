@@ -22,7 +22,7 @@ from personaagent.ledger.facts import MAX_FACT_CHARS, Facts
 from personaagent.ledger.grants import Grant, Grants
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.users import Users
-from personaagent.memory.indexer import Indexer
+from personaagent.memory.indexer import Indexer, Progress
 from personaagent.memory.intake import storable, storable_text
 from personaagent.persona.store import MAX_PIN_CHARS, LedgerPersonaStore
 from personaagent.types import Critique, Fact, Interaction, Persona, Pin
@@ -92,11 +92,14 @@ async def export_user(database: Database, user_id: str) -> dict[str, Any]:
     return plain
 
 
-async def import_user(database: Database, indexer: Indexer, user_id: str, document: object) -> UserDocument:
+async def import_user(
+    database: Database, indexer: Indexer, user_id: str, document: object, progress: Progress | None = None
+) -> UserDocument:
     """Write an exported document under ``user_id``, ids unchanged; returns what was written.
 
     Raises InputError for a document that is not sound, ConflictError for a user who has anything that is not in it.
-    The same import again, after a crash for example, completes it.
+    The same import again, after a crash for example, completes it. ``progress`` is told of the indexing, which is what
+    takes long.
     """
     check_user_id(user_id)
     wanted = checked(document, user_id)
@@ -126,7 +129,7 @@ async def import_user(database: Database, indexer: Indexer, user_id: str, docume
     if wanted.profile_through is not None:
         await facts.apply(user_id, [], through=wanted.profile_through)
     await Users(database).set_personalize(user_id, wanted.personalize)
-    await indexer.try_flush(user_id)
+    await indexer.try_flush(user_id, progress)
     return wanted
 
 
