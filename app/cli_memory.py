@@ -149,7 +149,8 @@ def forget(
                 ("interactions", len(report.interactions)),
                 ("facts", f"{len(report.facts_deleted)} gone, {len(report.facts_trimmed)} trimmed"),
                 ("persona", _persona_told(report)),
-                ("candidates, jobs, pins", f"{report.candidates}, {report.jobs}, {report.pins}"),
+                ("candidates, critiques", f"{report.candidates}, {report.critiques}"),
+                ("jobs, pins", f"{report.jobs}, {report.pins}"),
                 *[("unknown", unknown) for unknown in report.unknown],
                 *[("still there", remains) for remains in report.remains],
             ]

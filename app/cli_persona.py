@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app import cli_reasons
 from app.cli_run import Home, Json, User, Yes, confirm, run
 
 if TYPE_CHECKING:
@@ -63,35 +64,8 @@ def history(user: User, json_: Json = False, home: Home = None) -> None:
     run(work, home=home, json_=json_, show=view)
 
 
-@app.command()
-def candidates(
-    user: User,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="The newest so many.")] = 20,
-    json_: Json = False,
-    home: Home = None,
-) -> None:
-    """List what alignments proposed and the gate turned down, newest first, with the reason."""
-
-    async def work(services: Services) -> list[dict[str, Any]]:
-        return [
-            {"at": at, "run": c.run, "epoch": c.epoch, "proposer": c.proposer, "verdict": c.verdict,
-             "sections": c.sections}
-            for at, c in await services.candidates.dated(user, limit)
-        ]  # fmt: skip
-
-    def view(found: list[dict[str, Any]]) -> Any:
-        from app.render import rows_table
-
-        rows = [
-            (f"{c['at']:%Y-%m-%d %H:%M}", c["run"] or "", c["epoch"] or "", c["proposer"],
-             c["verdict"].reason if c["verdict"] else "")
-            for c in found
-        ]  # fmt: skip
-        return (
-            rows_table(("when", "alignment", "epoch", "proposer", "reason"), rows) if rows else "none was turned down"
-        )
-
-    run(work, home=home, json_=json_, show=view)
+app.command()(cli_reasons.why)
+app.command()(cli_reasons.candidates)
 
 
 @app.command()

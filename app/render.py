@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from personaagent.persona.shape import to_text
 from personaagent.text import clean, one_line
-from personaagent.types import Candidate, Clause, Fact, Interaction, Persona, Pin, Recall, Section, Sections
+from personaagent.types import Candidate, Clause, Critique, Fact, Interaction, Persona, Pin, Recall, Section, Sections
 
 HEADINGS = {
     Section.WHO: "Who the user is",
@@ -116,6 +116,17 @@ def facts_table(facts: Iterable[Fact]) -> RenderableType:
         confidence = f"{fact.confidence:.2f}"
         _row(table, fact.id, fact.text, confidence, len(fact.evidence), fact.source, fact.status)
     return table
+
+
+def why_view(persona: Persona, critiques: Sequence[Critique], queries: Mapping[str, str]) -> RenderableType:
+    """A version, its reason, and what critics had said of which answers before it."""
+    lines: list[RenderableType] = [Text(persona_line(persona), style="bold")]
+    if persona.reason:
+        lines.append(Text(f"  {clean(persona.reason)}"))
+    for critique in critiques:
+        about = one_line(queries.get(critique.interaction_id, critique.interaction_id), 80)
+        lines.append(_item(critique.text, f"  [{about}, loss {critique.loss:.2f}]"))
+    return Group(*lines)
 
 
 def candidates_view(rejected: Sequence[Candidate]) -> RenderableType:

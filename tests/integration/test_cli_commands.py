@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli_house import Cli, history_file
 from graph.services import Services
 from personaagent.errors import ModelDenied, ModelUnreachable
-from personaagent.types import Persona
-from scripted import ScriptedModels
+from personaagent.types import Critique, Persona
+from scripted import HashEmbedder, ScriptedModels
 
 ROWS = [("does it rain in Oslo", "yes"), ("is the moon cheese", "no"), ("is tea hot", "yes"), ("do cats fly", "no")]
 
@@ -107,6 +109,35 @@ def test_what_the_gate_turned_down_is_listed_with_alignment_epoch_and_reason(cli
     assert {row["epoch"] for row in listed} == {1}
     assert len({row["run"] for row in listed}) == 1
     assert all(row["verdict"]["reason"] for row in listed)
+
+
+def test_why_a_version_came_about_is_told_with_what_critics_had_said(cli: Cli, tmp_path: Path) -> None:
+    cli("import", str(history_file(tmp_path, ROWS, task="quiz", choices=["yes", "no"])), "--user", "ann")
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+
+    async def keep() -> str:
+        services = Services(models=ScriptedModels(), embedder=HashEmbedder())
+        about = (await services.interactions.newest("ann", 1))[0].id
+        said: dict[str, Any] = {
+            "run": "r1",
+            "epoch": 1,
+            "interaction_id": about,
+            "loss": 1.0,
+            "evidence": (about,),
+            "created_at": at,
+        }
+        await services.seed_persona("ann")
+        critiques = [Critique(text=f"Said of {n}.", version=n, **said | {"run": f"r{n}"}) for n in (0, 1)]
+        await services.critiques.save("ann", critiques)
+        await services.close()
+        return about
+
+    about = asyncio.run(keep())
+    shown = cli("persona", "why", "--user", "ann")
+    assert "Said of 0." in shown.out and "loss 1.00" in shown.out and "Said of 1." not in shown.out
+    (one,) = cli("persona", "why", "0", "--user", "ann", "--json").json["critiques"]
+    assert (one["interaction_id"], one["text"]) == (about, "Said of 0.")
+    assert cli("persona", "why", "9", "--user", "ann").code == 1
 
 
 def test_feedback_says_that_the_monitor_took_a_version_back(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,10 @@ from app.server.http import build_app
 from app.server.page.forgetting import foresee
 from graph.services import Services
 from graph_house import past
-from page_house import Browser, services_in
+from page_house import CANARY, Browser, services_in
 from personaagent.memory.forgetting import Selection
 from personaagent.ports import Where
-from personaagent.types import Clause, FactOperation, Section
+from personaagent.types import Candidate, Clause, Critique, FactOperation, Section, Verdict
 
 
 @pytest.fixture
@@ -104,3 +104,45 @@ def test_no_route_of_ours_hides_one_of_langgraph_server(services: Services) -> N
     own = {getattr(route, "path", "") for route in build_app(lambda: services, services.settings).routes}
     outside = {path for path in own if path != "/me" and not path.startswith(("/me/", "/api/v1/"))}
     assert outside == {"/healthz", "/readyz", "/metrics"}
+
+
+async def test_the_history_shows_what_had_gone_wrong_before_each_change_as_text(
+    ann: Browser, services: Services
+) -> None:
+    await services.episodic.append_many(
+        "ann", [past("ann", n, "yes", query=f"question {n} {CANARY}") for n in range(3)]
+    )
+    base = await services.seed_persona("ann")
+    version = await services.personas.append(
+        "ann", base.sections, "aligned", expected_parent=0, proposer="histogram", loss_before=1.0, loss_after=0.25
+    )
+    at = version.created_at
+
+    def said(n: int, run: str, epoch: int, text: str, of: int | None) -> Critique:
+        told = {"interaction_id": f"ann-{n}", "evidence": (f"ann-{n}",), "created_at": at, "loss": 1.0}
+        return Critique(run=run, epoch=epoch, text=text, version=of, **told)  # type: ignore[arg-type]
+
+    await services.critiques.save("ann", [
+        said(0, "r1", 1, f"It led to version one. {CANARY}", 1), said(1, "r2", 1, "It led to a proposal.", None),
+        said(2, "r2", 2, "It came after the first proposal.", None),
+    ])  # fmt: skip
+    refused = Verdict(accepted=False, reason="no gain")
+    await services.candidates.save("ann", [
+        Candidate(proposer="gradient", sections=base.sections, verdict=refused, run="r2", epoch=1),
+        Candidate(proposer="histogram", sections=base.sections, verdict=refused, run="r2", epoch=2),
+    ])  # fmt: skip
+    history = (await ann.get("/me/history")).text
+    assert history.count("It led to version one.") == history.count("It led to a proposal.") == 1
+    assert "It came after the first proposal." not in history  # statistics read no critiques
+    assert "question 0" in history and f"{version.loss_before:.2f}" in history and "0.25" in history
+    detail = (await ann.get("/me/history/1")).text
+    assert "It led to version one." in detail and "It led to a proposal." not in detail
+    assert "gone wrong" not in (await ann.get("/me/history/0")).text
+    assert "<script>" not in history + detail and "<img src=x" not in history + detail
+    told = (await ann.http.get("/api/v1/me/persona/history", headers={"X-User-Id": "ann"})).json()
+    assert [one["version"] for one in told["critiques"]].count(1) == 1
+    other = (await ann.http.get("/api/v1/me/persona/history", headers={"X-User-Id": "bob"})).json()
+    assert other["critiques"] == []
+    report = await ann.post("/me/forget", id="ann-0", sure="yes")
+    assert "Critiques of answers</dt><dd>1<" in report.text
+    assert "It led to version one." not in (await ann.get("/me/history")).text

@@ -20,7 +20,7 @@ from pydantic import (
 
 from personaagent.memory.forgetting import Selection
 from personaagent.ports import Where
-from personaagent.types import Fact, Interaction, Persona, Pin
+from personaagent.types import Critique, Fact, Interaction, Persona, Pin
 
 MAX_FOUND: Final = 100
 MAX_IDS: Final = 500
@@ -110,9 +110,10 @@ class PersonaNow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
-    """All versions, oldest first."""
+    """All versions, and the critiques that came before them, both oldest first."""
 
     versions: tuple[Persona, ...]
+    critiques: tuple[Critique, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,8 +54,11 @@ async def persona(call: Call) -> PersonaNow:
 
 
 async def history(call: Call) -> Versions:
-    """All versions of the persona, oldest first."""
-    return Versions(versions=tuple(await call.services.personas.history(call.user_id)))
+    """All versions of the persona, oldest first, and what critics had said."""
+    return Versions(
+        versions=tuple(await call.services.personas.history(call.user_id)),
+        critiques=tuple(await call.services.critiques.history(call.user_id)),
+    )
 
 
 async def rollback(call: Call) -> Persona:

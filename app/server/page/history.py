@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from starlette.responses import Response
@@ -11,7 +12,7 @@ from app.server.page.diffing import ClauseChange, changes
 from app.server.page.evidence import look_up
 from app.server.page.house import Visit
 from personaagent.errors import InputError, UnknownVersion
-from personaagent.types import Candidate, Persona, Section
+from personaagent.types import Candidate, Critique, Persona, Section
 
 TURNED_DOWN = 100  # newest candidates that the time line shows
 
@@ -24,6 +25,7 @@ class Entry:
     persona: Persona | None = None
     changed: dict[Section, list[ClauseChange]] | None = None  # None: it is the first version
     candidate: Candidate | None = None
+    critiques: tuple[Critique, ...] = ()  # what critics had said before it
 
 
 async def show_history(visit: Visit) -> Response:
@@ -31,12 +33,17 @@ async def show_history(visit: Visit) -> Response:
     services, user_id = visit.services, visit.user_id
     versions = await services.personas.history(user_id)
     by_number = {persona.version: persona for persona in versions}
-    entries = [_entry(persona, by_number) for persona in versions]
+    critiques = await services.critiques.history(user_id)
+    entries = [replace(_entry(persona, by_number), critiques=_led_to(persona, critiques)) for persona in versions]
     for at, candidate in await services.candidates.dated(user_id, TURNED_DOWN):
-        entries.append(Entry(at=at, candidate=candidate))
+        entries.append(Entry(at=at, candidate=candidate, critiques=_read_by(candidate, critiques)))
     entries.sort(key=lambda entry: entry.at, reverse=True)
     return await visit.show(
-        "history.html", entries=entries, current=versions[-1].version if versions else None, versions=versions
+        "history.html",
+        entries=entries,
+        current=versions[-1].version if versions else None,
+        versions=versions,
+        evidence=await look_up(services, user_id, ((one.interaction_id,) for one in critiques)),
     )
 
 
@@ -49,7 +56,9 @@ async def show_version(visit: Visit) -> Response:
     before = None if other is None else await services.personas.get(user_id, other)
     changed = changes(before.sections if before else {}, persona.sections)
     versions = await services.personas.history(user_id)
+    critiques = _led_to(persona, await services.critiques.history(user_id))
     standing = [change.evidence for section in changed.values() for change in section]
+    standing += [(critique.interaction_id,) for critique in critiques]
     return await visit.show(
         "version.html",
         persona=persona,
@@ -57,6 +66,7 @@ async def show_version(visit: Visit) -> Response:
         changed=changed,
         versions=versions,
         current=versions[-1].version,
+        critiques=critiques,
         evidence=await look_up(services, user_id, standing),
     )
 
@@ -77,6 +87,19 @@ def _entry(persona: Persona, by_number: dict[int, Persona]) -> Entry:
         for section, found in changes(parent.sections, persona.sections).items()
     }
     return Entry(at=persona.created_at, persona=persona, changed={s: found for s, found in told.items() if found})
+
+
+def _led_to(persona: Persona, critiques: Sequence[Critique]) -> tuple[Critique, ...]:
+    return tuple(critique for critique in critiques if critique.version == persona.version)
+
+
+def _read_by(candidate: Candidate, critiques: Sequence[Critique]) -> tuple[Critique, ...]:
+    """What the candidate was written from: the newest critiques of its alignment then; only the gradient reads any."""
+    if candidate.proposer != "gradient" or candidate.epoch is None:
+        return ()
+    before = [one for one in critiques if one.run == candidate.run and one.epoch <= candidate.epoch]
+    newest = max((one.epoch for one in before), default=0)
+    return tuple(one for one in before if one.epoch == newest)
 
 
 def _number(text: str) -> int:
