@@ -87,16 +87,18 @@ class Parts:
 
     database: Database
     index: BenchIndex
+    indexer: Indexer
     embedder: Embedder
     memory: LedgerEpisodicMemory
 
     async def close(self) -> None:
         """Release folder and connections."""
+        await self.indexer.close()
         await self.index.close()
         await self.database.close()
 
 
-def parts(home: Path, embedder: Embedder) -> Parts:
+def parts(home: Path, embedder: Embedder, *, wait_for_index: bool = True) -> Parts:
     """The memory of a data folder, wired as the services wire it."""
     database = Database(sqlite_url(home))
     interactions, outbox = Interactions(database), Outbox(database)
@@ -105,8 +107,9 @@ def parts(home: Path, embedder: Embedder) -> Parts:
     return Parts(
         database=database,
         index=index,
+        indexer=indexer,
         embedder=embedder,
-        memory=LedgerEpisodicMemory(interactions, indexer, index, embedder),
+        memory=LedgerEpisodicMemory(interactions, indexer, index, embedder, wait_for_index=wait_for_index),
     )
 
 
