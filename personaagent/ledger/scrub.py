@@ -58,7 +58,7 @@ async def until_done(clean: Callable[[], Awaitable[str | None]]) -> None:
 
 
 class Scrubber:
-    """Cleans the files of one SQLite ledger; every method blocks. Raises sqlite3.Error for anything but waiting."""
+    """Cleans the files of one SQLite ledger; every method blocks. Raises sqlite3.Error where it cannot be opened."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -98,9 +98,9 @@ class Scrubber:
             if busy:
                 return "another connection is reading an older state of the ledger"
             connection.execute("DELETE FROM meta WHERE key = ? AND value = ?", (KEY, mark))
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL}:
-                raise
+        except (
+            sqlite3.OperationalError
+        ) as error:  # busy, no room, no folder for temporary files: what is forgotten is so
             return f"the ledger's file cannot be written anew yet ({error})"
         return None
 

@@ -138,6 +138,14 @@ async def test_a_process_that_only_opens_and_closes_cleans_what_a_killed_one_lef
     assert telling(home, SECRET) == []
 
 
+async def test_a_writer_holds_the_writing_anew_up(home: Path) -> None:
+    with closing(sqlite3.connect(home / "ledger.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waits = await asyncio.to_thread(Scrubber(home / "ledger.sqlite").run)
+    assert waits is not None
+    assert "cannot be written anew yet (database is locked)" in waits
+
+
 async def test_a_forgetting_without_a_reader_is_through_when_it_returns(home: Path) -> None:
     async with opened(home) as house:
         report = await house.forgetter.forget("ann", Selection(ids=(uid(9),)))
