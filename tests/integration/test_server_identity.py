@@ -198,30 +198,30 @@ async def test_a_run_that_names_another_user_is_refused(server: House, more: Jso
     ).is_error
 
 
-@pytest.mark.parametrize(
-    ("more", "headers"),
-    [
-        ({}, {"X-User-Id": "ann"}),
-        ({}, {"X-Auth-Scheme": "custom", "X-Tenant-Id": "ann"}),
-        ({"context": {"user_id": ""}}, {}),
-        ({"config": {"configurable": {"langgraph_auth_user": {"identity": "ann"}}}}, {}),
-        ({"config": {"configurable": {"langgraph_auth_user_id": "ann"}}}, {}),
-        ({"context": {"langgraph_auth_user": {"identity": "ann"}}}, {}),
-        ({"metadata": {"owner": "ann", "user_id": "ann"}}, {}),
-        ({"config": {"metadata": {"owner": "ann"}}}, {}),
-        ({"command": {"update": {"user_id": "ann"}}, "input": None}, {}),
-    ],
-    ids=str,
-)
-async def test_whatever_else_a_run_says_it_is_the_signed_in_users(
-    server: House, more: Json, headers: dict[str, str]
-) -> None:
-    async with server.client("mallory", **headers) as client:
-        answer = await client.post("/runs/wait", json={"assistant_id": "agent"} | says("what do I like?") | more)
-    assert CANARY not in answer.text
-    if not answer.is_error and "interaction_id" in answer.text:
-        [mine] = await server.memory("mallory")
-        assert answer.json()["interaction_id"] in {one.id for one in mine}
+SAID: list[tuple[Json, dict[str, str]]] = [
+    ({}, {"X-User-Id": "ann"}),
+    ({}, {"X-Auth-Scheme": "custom", "X-Tenant-Id": "ann"}),
+    ({"context": {"user_id": ""}}, {}),
+    ({"config": {"configurable": {"langgraph_auth_user": {"identity": "ann"}}}}, {}),
+    ({"config": {"configurable": {"langgraph_auth_user_id": "ann"}}}, {}),
+    ({"context": {"langgraph_auth_user": {"identity": "ann"}}}, {}),
+    ({"metadata": {"owner": "ann", "user_id": "ann"}}, {}),
+    ({"config": {"metadata": {"owner": "ann"}}}, {}),
+    ({"command": {"update": {"user_id": "ann"}}, "input": None}, {}),
+]
+
+
+async def test_whatever_else_a_run_says_it_is_the_signed_in_users(server: House) -> None:
+    async def run(more: Json, headers: dict[str, str]) -> httpx.Response:
+        async with server.client("mallory", **headers) as client:
+            return await client.post("/runs/wait", json={"assistant_id": "agent"} | says("what do I like?") | more)
+
+    answers = await asyncio.gather(*(run(more, headers) for more, headers in SAID))
+    [mine] = await server.memory("mallory")
+    for said, answer in zip(SAID, answers, strict=True):
+        assert CANARY not in answer.text, said
+        if not answer.is_error and "interaction_id" in answer.text:
+            assert answer.json()["interaction_id"] in {one.id for one in mine}, said
 
 
 # --- another user's thread, run, checkpoint, interaction
