@@ -46,6 +46,11 @@ def episode(number: int, user: str = "ann", **changes: Any) -> Interaction:
     return Interaction(**values)
 
 
+async def happened(database: Database, *ids: str, user: str = "ann") -> None:
+    """Let the user have interactions with these ids."""
+    await Interactions(database).append_many(user, [episode(n, user, id=key) for n, key in enumerate(ids)])
+
+
 def _spelled(number: int) -> str:
     return "".join(chr(ord("a") + int(digit)) * 3 for digit in str(abs(number)))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import delete, insert, select
 
 from personaagent.ledger.database import Database
+from personaagent.ledger.interactions import known_ids
 from personaagent.ledger.rows import from_micros, sections_json, sections_of, to_micros
 from personaagent.ledger.tables import candidates
 from personaagent.types import Candidate, Verdict
@@ -21,7 +23,10 @@ class Candidates:
         self._database = database
 
     async def save(self, user_id: str, rejected: Sequence[Candidate]) -> None:
-        """Keep them with their reasons; those of an alignment that is there already, in a replay of its end, are."""
+        """Keep them with their reasons, but for those that stand on what was forgotten meanwhile.
+
+        Those of an alignment that is there already, in a replay of its end, are kept.
+        """
         now = to_micros(datetime.now(UTC))
         rows = [
             {
@@ -40,7 +45,9 @@ class Candidates:
             async with self._database.write(user_id) as connection:
                 mine = candidates.c.user_id == user_id, candidates.c.run.in_({row["run"] for row in rows} - {None})
                 known = set((await connection.execute(select(candidates.c.run).where(*mine))).scalars())
-                if new := [row for row in rows if row["run"] not in known]:
+                there = await connection.run_sync(known_ids, user_id, sorted(set().union(*map(_evidence, rows))))
+                new = [row for row in rows if row["run"] not in known and _evidence(row) <= there]
+                if new:
                     await connection.execute(insert(candidates), new)
 
     async def newest(self, user_id: str, limit: int) -> list[Candidate]:
@@ -72,11 +79,7 @@ class Candidates:
         query = select(candidates.c.seq, candidates.c.sections).where(candidates.c.user_id == user_id)
         async with self._database.write(user_id) as connection:
             rows = (await connection.execute(query)).all()
-            gone = [
-                seq
-                for seq, sections in rows
-                if any(i in ids for clauses in sections.values() for clause in clauses for i in clause["evidence"])
-            ]
+            gone = [seq for seq, sections in rows if not _evidence({"sections": sections}).isdisjoint(ids)]
             await connection.execute(delete(candidates).where(candidates.c.seq.in_(gone)))
         return len(gone)
 
@@ -84,3 +87,8 @@ class Candidates:
         """Remove all of the user; returns how many there were."""
         async with self._database.write(user_id) as connection:
             return (await connection.execute(delete(candidates).where(candidates.c.user_id == user_id))).rowcount
+
+
+def _evidence(row: Mapping[str, Any]) -> set[str]:
+    """The interactions that a row's sections name."""
+    return {i for clauses in row["sections"].values() for clause in clauses for i in clause["evidence"]}

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from personaagent.errors import InvalidPersona, PersonaConflict, UnknownVersion
 from personaagent.ledger.database import Database
+from personaagent.ledger.interactions import known_ids
 from personaagent.ledger.rows import persona_of, persona_row, pin_of, pin_row, sections_json, sections_of
 from personaagent.ledger.tables import personas, pins
 from personaagent.text import clean
@@ -56,7 +57,10 @@ class LedgerPersonaStore:
         loss_after: float | None = None,
         aligned_through: datetime | None = None,
     ) -> Persona:
-        """Append the next version if ``expected_parent`` is in force; raises PersonaConflict otherwise."""
+        """Append the next version if ``expected_parent`` is in force; raises PersonaConflict otherwise.
+
+        What was forgotten while the version was written takes its clauses along.
+        """
         async with self._database.write(user_id) as connection:
             current = await _current(connection, user_id)
             if (current.version if current else None) != expected_parent:
@@ -64,7 +68,7 @@ class LedgerPersonaStore:
             persona = _next(
                 user_id,
                 current,
-                sections,
+                await _standing(connection, user_id, sections),
                 origin,
                 proposer=proposer,
                 reason=reason,
@@ -167,6 +171,15 @@ def without_evidence(sections: Sections, ids: Collection[str]) -> tuple[Sections
         if left:
             kept[section] = tuple(left)
     return kept, lost
+
+
+async def _standing(connection: AsyncConnection, user_id: str, sections: Sections) -> Sections:
+    """The sections without evidence that the user has no more, inside the transaction that appends them."""
+    named = {i for clauses in sections.values() for clause in clauses for i in clause.evidence}
+    if not named:
+        return sections
+    known = await connection.run_sync(known_ids, user_id, sorted(named))
+    return without_evidence(sections, named - known)[0]
 
 
 async def _current(connection: AsyncConnection, user_id: str) -> Persona | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from datetime import date
 
+from memory_house import happened
 from personaagent.ledger.budget import Budget
 from personaagent.ledger.candidates import Candidates
 from personaagent.ledger.database import Database
 from personaagent.ledger.grants import Grants
+from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.meta import Meta
 from personaagent.ledger.users import Users
 from personaagent.types import Candidate, Clause, Section, Verdict
@@ -70,6 +72,7 @@ async def test_what_is_spent_adds_up_by_user_and_day(database: Database) -> None
 
 
 async def test_rejected_candidates_come_back_newest_first_with_their_verdicts(database: Database) -> None:
+    await happened(database, "i1", "i2", "i3")
     candidates = Candidates(database)
     given = [candidate("one", "i1"), candidate("two", "i2"), candidate("three", "i1", "i3")]
     await candidates.save("ann", given)
@@ -78,6 +81,7 @@ async def test_rejected_candidates_come_back_newest_first_with_their_verdicts(da
 
 
 async def test_candidates_that_stand_on_what_is_forgotten_go(database: Database) -> None:
+    await happened(database, "i1", "i2", "i3")
     candidates = Candidates(database)
     await candidates.save("ann", [candidate("one", "i1"), candidate("two", "i2"), candidate("three", "i1", "i3")])
     assert await candidates.drop_evidence("bob", ["i1"]) == 0
@@ -85,7 +89,15 @@ async def test_candidates_that_stand_on_what_is_forgotten_go(database: Database)
     assert [c.sections[Section.WHO][0].text for c in await candidates.newest("ann", 9)] == ["two"]
 
 
+async def test_a_candidate_that_stands_on_what_was_forgotten_meanwhile_is_not_kept(database: Database) -> None:
+    await happened(database, "i1", "i2")
+    await Interactions(database).delete("ann", ["i1"])
+    await Candidates(database).save("ann", [candidate("one", "i2", "i1"), candidate("two", "i2")])
+    assert [c.sections[Section.WHO][0].text for c in await Candidates(database).newest("ann", 9)] == ["two"]
+
+
 async def test_a_second_user_sees_and_deletes_no_candidate(database: Database) -> None:
+    await happened(database, "i1", "i2", "i3")
     candidates = Candidates(database)
     await candidates.save("ann", [candidate("one", "i1")])
     assert await candidates.newest("bob", 9) == []

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
+from memory_house import happened
 from personaagent.errors import InvalidPersona, PersonaConflict, UnknownVersion
 from personaagent.ledger.database import Database
+from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.tables import personas, pins
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.ports import PersonaStore
@@ -37,7 +39,10 @@ async def test_the_first_version_is_zero_and_has_no_parent(store: LedgerPersonaS
     assert await store.get("ann", 0) == seed
 
 
-async def test_a_version_comes_back_with_every_field_as_it_was_returned(store: LedgerPersonaStore) -> None:
+async def test_a_version_comes_back_with_every_field_as_it_was_returned(
+    store: LedgerPersonaStore, database: Database
+) -> None:
+    await happened(database, "i1", "i2", "i3")
     await store.append("ann", {}, "seed", expected_parent=None)
     told: Sections = {
         Section.WHO: (Clause(text="é \" ' 🎉", evidence=("i1", "i2")), Clause(text="two")),
@@ -133,6 +138,7 @@ async def test_an_empty_or_overlong_pin_is_refused(store: LedgerPersonaStore, te
 
 
 async def test_forgotten_evidence_leaves_no_word_in_any_version(store: LedgerPersonaStore, database: Database) -> None:
+    await happened(database, "gone", "stays")
     secret, half, kept = (
         Clause(text="secret taste", evidence=("gone",)),
         Clause(text="half known", evidence=("gone", "stays")),
@@ -152,7 +158,22 @@ async def test_forgotten_evidence_leaves_no_word_in_any_version(store: LedgerPer
     assert await store.drop_evidence("ann", ["gone"]) is None
 
 
-async def test_what_only_old_versions_said_is_scrubbed_without_a_new_version(store: LedgerPersonaStore) -> None:
+async def test_what_was_forgotten_while_a_version_was_written_takes_its_clauses_along(
+    store: LedgerPersonaStore, database: Database
+) -> None:
+    await happened(database, "gone", "stays")
+    await Interactions(database).delete("ann", ["gone"])
+    secret, half = Clause(text="secret taste", evidence=("gone",)), Clause(text="known", evidence=("gone", "stays"))
+    kept = (Clause(text="known", evidence=("stays",)), Clause(text="of nothing"))
+    made = await store.append("ann", sections(secret, half, "of nothing"), "aligned", expected_parent=None)
+    assert made.sections == sections(*kept)
+    assert await store.current("ann") == made
+
+
+async def test_what_only_old_versions_said_is_scrubbed_without_a_new_version(
+    store: LedgerPersonaStore, database: Database
+) -> None:
+    await happened(database, "gone")
     await store.append("ann", sections(Clause(text="secret", evidence=("gone",))), "seed", expected_parent=None)
     now = await store.append("ann", sections("other"), "aligned", expected_parent=0)
     assert await store.drop_evidence("ann", ["gone"]) is None
