@@ -63,6 +63,7 @@ def ops_routes(services_of: ServicesOf) -> list[Route]:
 def ops_lifespan(services_of: ServicesOf) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     """The life of a server: logs and gauges from the start; at the end what is open is flushed and closed.
 
+    What an earlier process left in spool and outbox is caught up with at once.
     On LangGraph server the alignments that an earlier process owed when it was killed are asked for again; elsewhere
     they wait in the ledger's queue.
     """
@@ -73,7 +74,7 @@ def ops_lifespan(services_of: ServicesOf) -> Callable[[Starlette], AbstractAsync
         set_up_logs(services.settings)
         gc.collect()
         gc.freeze()  # what is imported by now stays: to look through it again stopped every turn for 120 ms at times
-        tasks = [asyncio.create_task(_schedule_owed(services)), asyncio.create_task(services.backlog.watch())]
+        tasks = [asyncio.create_task(_take_up(services)), asyncio.create_task(services.backlog.watch())]
         try:
             yield
         finally:
@@ -86,8 +87,9 @@ def ops_lifespan(services_of: ServicesOf) -> Callable[[Starlette], AbstractAsync
     return lifespan
 
 
-async def _schedule_owed(services: Services) -> None:
+async def _take_up(services: Services) -> None:
     if "langgraph_api.server" not in sys.modules:
+        await services.episodic.catch_up()
         return
     try:
         found = await services.schedule_owed(ServerScheduler(services.settings.align_delay_s))

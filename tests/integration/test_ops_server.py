@@ -23,7 +23,9 @@ from app.worker import Worker
 from evals.perf.load_server import Server
 from graph.services import Services
 from graph_house import Build, build  # noqa: F401  (a fixture)
+from memory_house import episode
 from personaagent.errors import IndexUnavailable, LedgerUnavailable
+from personaagent.memory.spool import Spool
 from personaagent.scheduling import ALIGNMENT
 from personaagent.settings import Settings
 from scripted import ScriptedModels
@@ -115,6 +117,18 @@ async def test_the_end_of_a_server_closes_what_is_open(build: Build, monkeypatch
     async with ops_lifespan(lambda: services)(Starlette()):
         assert closed == []
     assert closed == [True]
+
+
+async def test_a_server_takes_up_what_an_earlier_process_left(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    services = build(ScriptedModels())
+    monkeypatch.setattr("app.server.ops.set_up_logs", lambda _: None)
+    await Spool(services.settings.home / "spool").add(episode(1))
+    async with ops_lifespan(lambda: services)(Starlette()):
+        for _ in range(1_000):
+            if await services.interactions.count("ann"):
+                break
+            await asyncio.sleep(0.01)
+    assert list((services.settings.home / "spool").iterdir()) == []
 
 
 async def _echo(request: Request) -> PlainTextResponse:
