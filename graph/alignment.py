@@ -60,6 +60,7 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
         settings.max_concurrency,
         semantic=services.semantic,
         graded=partial(judged_loss, services.models) if settings.judge_text else None,
+        give_way=services.foreground.give_way,
     )
     builder = StateGraph(
         AlignmentState, context_schema=Context, input_schema=AlignmentInput, output_schema=AlignmentOutput

@@ -12,6 +12,7 @@ from graph.toolbox import build_toolbox
 from graph.watch import GraphName, Watch
 from personaagent.context import Context
 from personaagent.errors import PersonaConflict
+from personaagent.foreground import Foreground
 from personaagent.ledger.budget import Budget
 from personaagent.ledger.candidates import Candidates
 from personaagent.ledger.critiques import Critiques
@@ -82,6 +83,7 @@ class Services:
         spool = Spool(self.settings.home / "spool")
         self.backlog = Backlog(self.jobs, self.outbox, spool)
         self.limiter = Limiter(self.settings)
+        self.foreground = Foreground()
         self.episodic = LedgerEpisodicMemory(
             self.interactions,
             self.indexer,
@@ -100,7 +102,7 @@ class Services:
 
     def watch(self, graph: GraphName) -> Watch:
         """What the nodes of that graph are added through: metrics, logs and limits."""
-        return Watch(graph, self.limiter, on_langgraph_server, self.settings.prices)
+        return Watch(graph, self.limiter, on_langgraph_server, self.foreground, self.settings.prices)
 
     async def seed_persona(self, user_id: str) -> Persona:
         """The persona in force; version 0 is made from the profile where there is none."""

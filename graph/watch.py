@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
@@ -18,6 +19,7 @@ from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.errors import EmptyQuery, PersonaAgentError
+from personaagent.foreground import Foreground
 from personaagent.inputs import user_of
 from personaagent.limits import Limiter
 from personaagent.prompts.hub import pulled
@@ -28,6 +30,7 @@ from personaagent.turn import turn_start
 
 GraphName = Literal["agent", "simulation", "feedback", "alignment"]
 Node = Callable[..., Awaitable[dict[str, Any]]]
+LIVE = ("agent", "feedback")  # the graphs whose runs somebody waits for
 FIRST, LAST = "load_persona", "infer_feedback"  # nodes of a turn
 
 
@@ -35,9 +38,15 @@ class Watch:
     """Watches the nodes of one graph. ``on_server`` says whether this run is a client's, which the limits are for."""
 
     def __init__(
-        self, graph: GraphName, limiter: Limiter, on_server: Callable[[], bool], prices: Prices | None = None
+        self,
+        graph: GraphName,
+        limiter: Limiter,
+        on_server: Callable[[], bool],
+        foreground: Foreground,
+        prices: Prices | None = None,
     ) -> None:
         self._graph = graph
+        self._foreground = foreground
         self._prices = prices or {}
         self._limiter = limiter
         self._on_server = on_server
@@ -61,6 +70,7 @@ class Watch:
                     persona_version=state.get("persona_version"),
                     request_id=config.get("configurable", {}).get("langgraph_request_id"),
                 ),
+                self._foreground.live() if graph in LIVE else nullcontext(),
                 metrics.timed_node(graph, name),
                 traced(graph, user_id, config, self._prices) as trace,
             ):

@@ -33,9 +33,14 @@ class Simulator:
         *,
         semantic: SemanticMemory | None = None,
         graded: Loss | None = None,
+        give_way: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """``graded`` takes the place of the plain ``loss``; it may ask a model, within the same bound."""
+        """``graded`` takes the place of the plain ``loss``; it may ask a model, within the same bound.
+
+        ``give_way`` is awaited before each simulation: it returns when more urgent work leaves room.
+        """
         self._graded = graded
+        self._give_way = give_way
         self._respond = respond
         self._personas = personas
         self._semantic = semantic
@@ -82,6 +87,8 @@ class Simulator:
         )
         try:
             async with self._gate():
+                if self._give_way is not None:
+                    await self._give_way()
                 result = await self._respond(state, as_then)
                 actual = result.get("answer", "")
                 lost = await self._loss(past, expected, actual)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
 
 from evals.perf.load_check import check
 from evals.perf.load_endpoint import running
@@ -39,6 +39,7 @@ MODEL_S = 0.2
 FAIL_EVERY = 10
 OUTAGE_S = 8.0
 SETTLE_S = 120.0  # how long background work and the index may take after the last turn
+KEEP_ALIVE_S = 2.0
 RETRIES = 12  # of a client, while the server is away
 RESTART_GROWTH_MIN_S = 240.0  # below it a process is still warming up, and its growth says nothing
 
@@ -91,7 +92,7 @@ async def run(plan: Plan, folder: Path) -> int:
 async def _load(plan: Plan, server: Server, qdrant: Qdrant, users: Sequence[User], tally: Tally) -> float:
     """Let all users live for the time of the plan; returns the seconds until the last of them had ended."""
     for user in users:
-        user.client = get_client(url=server.url, api_key=None, headers={"X-User-Id": user.user_id}, timeout=60)
+        user.client = client_of(server.url, user.user_id)
     began = time.perf_counter()
     faults = asyncio.create_task(_faults(plan, server, qdrant)) if plan.faults else None
     await asyncio.gather(*(user.live(began + plan.seconds, plan.think_s, tally) for user in users))
@@ -151,6 +152,16 @@ async def _started(server: Server) -> AsyncIterator[None]:
             await watching
         if server.process is not None and server.process.poll() is None:
             server.process.kill()
+
+
+def client_of(url: str, user_id: str) -> LangGraphClient:
+    """The SDK's client, but that it lets go of an idle connection before the server does.
+
+    By default both keep one for 5 s, and now and then a request goes out on a connection that is just being closed.
+    """
+    transport = httpx.AsyncHTTPTransport(retries=5, limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_S))
+    headers = {"X-User-Id": user_id}
+    return LangGraphClient(httpx.AsyncClient(base_url=url, transport=transport, headers=headers, timeout=60))
 
 
 def _environment(model_url: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from langchain_core.messages import HumanMessage
 from graph.watch import Watch
 from personaagent.context import Context
 from personaagent.errors import ModelUnreachable, TooManyTurns, TooMuchFeedback
+from personaagent.foreground import Foreground
 from personaagent.limits import Limiter, Rate
 from personaagent.settings import Settings
 
@@ -109,7 +110,7 @@ def _state(name: str) -> dict[str, Any]:
 
 
 async def test_on_a_server_the_first_node_of_a_turn_asks_and_its_last_or_its_failure_frees(clock: Clock) -> None:
-    watch = Watch("agent", Limiter(Settings(concurrent_turns=1), clock), lambda: True)
+    watch = Watch("agent", Limiter(Settings(concurrent_turns=1), clock), lambda: True, Foreground())
     first, fails, last = watch("load_persona", _node), watch("reason", _failing), watch("infer_feedback", _node)
     await first(_state("a"), runtime=Run(), config={})
     with pytest.raises(TooManyTurns):
@@ -123,15 +124,15 @@ async def test_on_a_server_the_first_node_of_a_turn_asks_and_its_last_or_its_fai
 
 async def test_elsewhere_nobody_is_held_back(clock: Clock) -> None:
     settings = Settings(concurrent_turns=1, turns_per_minute=1, feedback_per_minute=1)
-    agent = Watch("agent", Limiter(settings, clock), lambda: False)("load_persona", _node)
-    feedback = Watch("feedback", Limiter(settings, clock), lambda: False)("record_feedback", _node)
+    agent = Watch("agent", Limiter(settings, clock), lambda: False, Foreground())("load_persona", _node)
+    feedback = Watch("feedback", Limiter(settings, clock), lambda: False, Foreground())("record_feedback", _node)
     for name in "abc":
         await agent(_state(name), runtime=Run(), config={})
         await feedback({}, runtime=Run(), config={})
 
 
 async def test_feedback_over_the_limit_is_refused_before_it_is_recorded(clock: Clock) -> None:
-    watch = Watch("feedback", Limiter(Settings(feedback_per_minute=1), clock), lambda: True)
+    watch = Watch("feedback", Limiter(Settings(feedback_per_minute=1), clock), lambda: True, Foreground())
     node = watch("record_feedback", _node)
     await node({}, runtime=Run(), config={})
     with pytest.raises(TooMuchFeedback):

@@ -17,6 +17,7 @@ from structlog.contextvars import get_contextvars
 
 from graph.watch import Watch
 from personaagent.context import Context
+from personaagent.foreground import Foreground
 from personaagent.limits import Limiter
 from personaagent.settings import Settings
 from personaagent.telemetry.logs import bound, hashed_user, set_up_logs
@@ -89,7 +90,7 @@ async def test_what_a_node_logs_carries_graph_node_and_hashed_user(stream: io.St
         log.info("thinking")
         return {}
 
-    watched = Watch("agent", Limiter(Settings()), lambda: False)("reason", reason)
+    watched = Watch("agent", Limiter(Settings()), lambda: False, Foreground())("reason", reason)
     state = {"messages": [HumanMessage("a secret question", id="m")], "persona_version": 7}
     await watched(state, runtime=Run(), config={"configurable": {"langgraph_request_id": "r-1"}})
     (line,) = lines(stream)
