@@ -129,6 +129,11 @@ class Clause:
 Sections = Mapping[Section, tuple[Clause, ...]]
 
 
+def evidence_of(sections: Sections) -> tuple[str, ...]:
+    """The ids of all interactions that any clause stands on, each once, in order of appearance."""
+    return tuple(dict.fromkeys(i for clauses in sections.values() for clause in clauses for i in clause.evidence))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Persona:
     """One version of a user's persona (paper, ``P``). Versions are append-only and start at 0, the seed.
@@ -152,7 +157,7 @@ class Persona:
     @property
     def evidence(self) -> tuple[str, ...]:
         """The ids of all interactions that any clause stands on, each once, in order of appearance."""
-        return tuple(dict.fromkeys(i for clauses in self.sections.values() for c in clauses for i in c.evidence))
+        return evidence_of(self.sections)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

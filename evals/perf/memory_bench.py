@@ -132,7 +132,7 @@ async def bench(points: int, users: int, queries: int, embedder: Embedder) -> st
                     progress.advance(bar, len(chunk))
         rate = points / (time.perf_counter() - started)
         await made.close()
-        size = await asyncio.to_thread(_bytes, home) / points
+        size = await asyncio.to_thread(on_disk, home) / points
 
         made = parts(home, embedder)
         started = time.perf_counter()
@@ -185,7 +185,8 @@ async def _interleaved(
     return floor[20:], engine[20:], index[20:], port[20:]
 
 
-def _bytes(home: Path) -> int:
+def on_disk(home: Path) -> int:
+    """Bytes of all files."""
     return sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
 
 

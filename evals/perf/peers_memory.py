@@ -28,7 +28,7 @@ from uuid import UUID
 
 import numpy as np
 
-from evals.perf.memory_bench import parts
+from evals.perf.memory_bench import on_disk, parts
 from personaagent.memory.forgetting import Forgetter, Selection
 from personaagent.models.embedder import MiniLMEmbedder
 from personaagent.ports import Vectors
@@ -165,11 +165,6 @@ async def langgraph_store(
     picked = [(("memories", rows[n][0]), str(n)) for n in gone]
     deleted = await timed([lambda w=w, k=k: store.adelete(w, k) for w, k in picked])  # type: ignore[misc]
     return Timed(added=added, found=found, deleted=deleted, size=0)
-
-
-def on_disk(folder: Path) -> int:
-    """Bytes of all files."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def left(folder: Path, rows: Rows, gone: Sequence[int]) -> int:

@@ -60,15 +60,15 @@ async def edit_persona(
     wanted = max(1, context.align_candidates)
     drafts = wanted // 2 if context.align_gate else max(1, wanted - 1)
     # without the gate nobody takes a turn; with it they take theirs while the gradient waits for its model
-    turns = _Turns(model_free if context.align_gate else (), told, state["epoch"] * (wanted - drafts))
-    turns.seen.extend(c.sections for c in state["rejected"])
+    seen = [c.sections for c in state["rejected"]]
+    turns = _Turns(model_free if context.align_gate else (), told, state["epoch"] * (wanted - drafts), seen)
     with metering() as meter:
         drafted, _ = await asyncio.gather(
             asyncio.gather(*(gradient.propose(told(state["epoch"] * drafts + n)) for n in range(drafts))),
             turns.take(wanted - drafts),
         )
     written = [p for p in drafted if isinstance(p, Candidate)]
-    turns.seen.extend(c.sections for c in written)
+    seen.extend(c.sections for c in written)
     await turns.take(drafts - len(written))
     counted = turns.proposals
     refusals = {(p.proposer, p.reason): p for p in (*counted, *drafted) if isinstance(p, Refusal)}
@@ -90,10 +90,19 @@ async def edit_persona(
 
 
 class _Turns:
-    """Proposers that are asked one after the other, from the ``start``-th turn on; what they said is kept."""
+    """Proposers that are asked one after the other, from the ``start``-th turn on; what they said is kept.
 
-    def __init__(self, proposers: Sequence[Proposer], told: Callable[[int], ProposalContext], start: int) -> None:
-        self.seen: list[Sections] = []  # what is no new candidate
+    What is in ``seen`` is no new candidate; each new one is added to it.
+    """
+
+    def __init__(
+        self,
+        proposers: Sequence[Proposer],
+        told: Callable[[int], ProposalContext],
+        start: int,
+        seen: list[Sections],
+    ) -> None:
+        self._seen = seen
         self.proposals: list[Candidate | Refusal] = []
         self._proposers = proposers
         self._told = told
@@ -106,7 +115,7 @@ class _Turns:
             proposal = await self._proposers[place].propose(self._told(variant))
             if isinstance(proposal, Refusal):
                 self.proposals.append(proposal)
-            elif proposal.sections not in self.seen:
+            elif proposal.sections not in self._seen:
                 self.proposals.append(proposal)
-                self.seen.append(proposal.sections)
+                self._seen.append(proposal.sections)
                 wanted -= 1

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import delete, insert, select
 
@@ -13,7 +12,7 @@ from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import known_ids
 from personaagent.ledger.rows import from_micros, sections_json, sections_of, to_micros
 from personaagent.ledger.tables import candidates
-from personaagent.types import Candidate, Verdict
+from personaagent.types import Candidate, Verdict, evidence_of
 
 
 class Candidates:
@@ -45,8 +44,13 @@ class Candidates:
             async with self._database.write(user_id) as connection:
                 mine = candidates.c.user_id == user_id, candidates.c.run.in_({row["run"] for row in rows} - {None})
                 known = set((await connection.execute(select(candidates.c.run).where(*mine))).scalars())
-                there = await connection.run_sync(known_ids, user_id, sorted(set().union(*map(_evidence, rows))))
-                new = [row for row in rows if row["run"] not in known and _evidence(row) <= there]
+                named = {i for candidate in rejected for i in evidence_of(candidate.sections)}
+                there = await connection.run_sync(known_ids, user_id, sorted(named))
+                new = [
+                    row
+                    for row, candidate in zip(rows, rejected, strict=True)
+                    if row["run"] not in known and there.issuperset(evidence_of(candidate.sections))
+                ]
                 if new:
                     await connection.execute(insert(candidates), new)
 
@@ -79,7 +83,8 @@ class Candidates:
         query = select(candidates.c.seq, candidates.c.sections).where(candidates.c.user_id == user_id)
         async with self._database.write(user_id) as connection:
             rows = (await connection.execute(query)).all()
-            gone = [seq for seq, sections in rows if not _evidence({"sections": sections}).isdisjoint(ids)]
+            wanted = set(ids)
+            gone = [seq for seq, sections in rows if not wanted.isdisjoint(evidence_of(sections_of(sections)))]
             await connection.execute(delete(candidates).where(candidates.c.seq.in_(gone)))
         return len(gone)
 
@@ -87,8 +92,3 @@ class Candidates:
         """Remove all of the user; returns how many there were."""
         async with self._database.write(user_id) as connection:
             return (await connection.execute(delete(candidates).where(candidates.c.user_id == user_id))).rowcount
-
-
-def _evidence(row: Mapping[str, Any]) -> set[str]:
-    """The interactions that a row's sections name."""
-    return {i for clauses in row["sections"].values() for clause in clauses for i in clause["evidence"]}

@@ -113,9 +113,8 @@ class Indexer:
                 if await self._drain(None, BATCH, None) < BATCH:
                     lane.covered = covers
                 else:
-                    await self._drain(
-                        user_id, None, progress
-                    )  # an import is under way: its rest waits for its own flush
+                    # an import is under way: its rest waits for its own flush
+                    await self._drain(user_id, None, progress)
         except PersonaAgentError as error:
             logger.warning("memory is kept but not indexed yet: %s", error)
             self._retry_later()

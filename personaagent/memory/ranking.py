@@ -81,9 +81,8 @@ def _collapsed(best_first: Sequence[Recall], k: int) -> list[Recall]:
     """
     groups: list[tuple[_Words, Recall]] = []
     for recall in best_first:
-        full, labelled = len(groups) == k, recall.interaction.ground_truth is not None
-        open_ = [place for place, (_, chosen) in enumerate(groups) if chosen.interaction.ground_truth is None]
-        if full and not (labelled and open_):
+        full, labelled = len(groups) == k, _labelled(recall)
+        if full and (not labelled or all(_labelled(chosen) for _, chosen in groups)):
             continue  # it can neither take a place nor stand for the one that has it
         words = _Words.of(recall.interaction.query)
         same = (place for place, (known, _) in enumerate(groups) if _same_question(known, words))
@@ -91,10 +90,14 @@ def _collapsed(best_first: Sequence[Recall], k: int) -> list[Recall]:
         if place is None:
             if not full:
                 groups.append((words, recall))
-        elif labelled and place in open_:
+        elif labelled and not _labelled(groups[place][1]):
             known, chosen = groups[place]
             groups[place] = known, Recall(interaction=recall.interaction, score=chosen.score)
     return [recall for _, recall in groups]
+
+
+def _labelled(recall: Recall) -> bool:
+    return recall.interaction.ground_truth is not None
 
 
 @dataclass(frozen=True, slots=True)

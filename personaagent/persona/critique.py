@@ -13,7 +13,7 @@ from personaagent.persona.rules import broken_rule
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
 from personaagent.text import one_line
-from personaagent.types import Critique, Interaction, Sections, Simulation, TextualLoss, ToolTrace
+from personaagent.types import Critique, Interaction, Sections, Simulation, TextualLoss, ToolTrace, evidence_of
 
 KEEP = "Keep what led to this answer: it was what the user wanted."
 MAX_PART_CHARS = 400
@@ -75,7 +75,6 @@ def to_keep(losses: Sequence[TextualLoss], persona: Sections, *, run: str, epoch
     ``persona`` is what the critic read, so a critique stands on all that stands behind it.
     """
     wrong = [loss for loss in losses if loss.loss > 0 and loss.critique and loss.error is None]
-    behind = [i for clauses in persona.values() for clause in clauses for i in clause.evidence]
     now = datetime.now(UTC)
     return [
         Critique(
@@ -84,7 +83,7 @@ def to_keep(losses: Sequence[TextualLoss], persona: Sections, *, run: str, epoch
             interaction_id=loss.interaction_id,
             loss=loss.loss,
             text=one_line(loss.critique, KEPT_CHARS),
-            evidence=tuple(dict.fromkeys([loss.interaction_id, *behind])),
+            evidence=tuple(dict.fromkeys([loss.interaction_id, *evidence_of(persona)])),
             created_at=now,
         )
         for loss in sorted(wrong, key=lambda loss: -loss.loss)[:KEPT]

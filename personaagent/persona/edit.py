@@ -9,7 +9,7 @@ from difflib import SequenceMatcher, ndiff
 from typing import Literal
 
 from personaagent.persona.shape import from_text, to_text, validate_sections
-from personaagent.types import Sections
+from personaagent.types import Sections, evidence_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ def read_edit(text: str, base: Sections, *, budget_tokens: int, known_ids: Colle
     Evidence comes from ``base`` and ``known_ids``. The step is not bounded: it is the user's own persona. Raises
     InvalidPersona as ``from_text`` and ``validate_sections`` do.
     """
-    ids = {*known_ids, *(i for clauses in base.values() for clause in clauses for i in clause.evidence)}
+    ids = {*known_ids, *evidence_of(base)}
     return validate_sections(from_text(text, ids), budget_tokens=budget_tokens, known_ids=ids)
 
 

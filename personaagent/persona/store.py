@@ -17,7 +17,7 @@ from personaagent.ledger.interactions import known_ids
 from personaagent.ledger.rows import persona_of, persona_row, pin_of, pin_row, sections_json, sections_of
 from personaagent.ledger.tables import personas, pins
 from personaagent.text import clean
-from personaagent.types import Clause, Persona, PersonaOrigin, Pin, Section, Sections
+from personaagent.types import Clause, Persona, PersonaOrigin, Pin, Section, Sections, evidence_of
 
 MAX_PIN_CHARS = 500
 
@@ -175,11 +175,11 @@ def without_evidence(sections: Sections, ids: Collection[str]) -> tuple[Sections
 
 async def _standing(connection: AsyncConnection, user_id: str, sections: Sections) -> Sections:
     """The sections without evidence that the user has no more, inside the transaction that appends them."""
-    named = {i for clauses in sections.values() for clause in clauses for i in clause.evidence}
+    named = evidence_of(sections)
     if not named:
         return sections
-    known = await connection.run_sync(known_ids, user_id, sorted(named))
-    return without_evidence(sections, named - known)[0]
+    known = await connection.run_sync(known_ids, user_id, named)
+    return without_evidence(sections, set(named) - known)[0]
 
 
 async def _current(connection: AsyncConnection, user_id: str) -> Persona | None:

@@ -16,7 +16,7 @@ from personaagent.persona.step import bounded_step
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
 from personaagent.text import one_line
-from personaagent.types import Candidate, Clause, Section, Sections
+from personaagent.types import Candidate, Clause, Section, Sections, evidence_of
 
 MAX_CHANGE = 0.8  # of the words, in one step; of a wholesale replacement only a part is taken
 WORDS_PER_TOKEN = 0.6
@@ -137,8 +137,7 @@ def _messages(context: ProposalContext, ids: Sequence[str]) -> list[SystemMessag
 
 def _numbered(context: ProposalContext) -> list[str]:
     """The interaction ids that evidence may name; an id's number is its place, counted from 1."""
-    standing = [i for clauses in context.incumbent.values() for clause in clauses for i in clause.evidence]
-    return list(dict.fromkeys([*(i.id for i in context.teach), *standing]))
+    return list(dict.fromkeys([*(i.id for i in context.teach), *evidence_of(context.incumbent)]))
 
 
 def _shown(sections: Sections, ids: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from personaagent.persona.proposers.telling import contrast_clauses, example_cla
 from personaagent.persona.proposers.tooling import tool_clauses
 from personaagent.persona.proposers.turning import since_turn
 from personaagent.persona.shape import sound_clauses, token_count, validate_sections
-from personaagent.types import Candidate, Clause, Interaction, Section, Sections
+from personaagent.types import Candidate, Clause, Interaction, Section, Sections, evidence_of
 
 Kind = Literal["habits", "tools", "signs", "contrast", "examples"]
 
@@ -54,7 +54,7 @@ def renew(
         written.pop()
     if not written:
         return Refusal(proposer=name, reason="the persona's other clauses leave no room in the token budget")
-    standing_ids = {i for clauses in context.incumbent.values() for clause in clauses for i in clause.evidence}
+    standing_ids = set(evidence_of(context.incumbent))
     known = {i.id for i in context.history} | standing_ids
     try:
         sections = validate_sections(_merged(kept, written), budget_tokens=context.token_budget, known_ids=known)
