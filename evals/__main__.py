@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from evals.tasks.download import By
-from personaagent.errors import PersonaAgentError
+from personaagent.errors import InputError, PersonaAgentError
+from personaagent.evals.tasks.download import By
 from personaagent.settings import Settings
 
 app = typer.Typer(
@@ -23,11 +23,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 SMALL = (
-    "majority", "last_label", "nearest_neighbour", "no_personalization", "rag", "persona_agent:alignment=off",
-    "persona_agent",
+    "majority", "last_label", "nearest_neighbour", "weighted_vote", "no_personalization", "rag",
+    "persona_agent:alignment=off", "persona_agent",
 )  # fmt: skip
 SMALL_ROWS = 6
-FLOORS = ("majority", "last_label", "nearest_neighbour")
+FLOORS = ("majority", "last_label", "weighted_vote", "nearest_neighbour")
+EDITS = (
+    "no_personalization", "rag", "cipher", "persona_agent:alignment=off", "persona_agent:gate=off", "persona_agent",
+)  # fmt: skip
+SMALL_EDITS = ("no_personalization", "rag", "persona_agent")
 
 TaskName = Annotated[str, typer.Option("--task", help="a task's name (`python -m evals list`)")]
 File = Annotated[Path | None, typer.Option("--file", help="the task's data; news has a sample")]
@@ -66,17 +70,17 @@ def run_command(
     langsmith: Annotated[bool, typer.Option("--langsmith", help="send the result to LangSmith too")] = False,
 ) -> None:
     """Run systems over a task; what is done already is not paid again."""
-    from evals.evaluation import Wanted, evaluate
-    from evals.tasks.registry import load_task
+    from personaagent.evals.evaluation import Wanted, evaluate
+    from personaagent.evals.tasks.registry import load_task
 
     if langsmith:
-        from evals.langsmith import require_key
+        from personaagent.evals.langsmith import require_key
 
         require_key()
     found = load_task(task, file, _cache(), by=_by(split), seed=seed, between=between)
     wanted = Wanted(
         task=found,
-        systems=system or SMALL,
+        systems=system or (EDITS if found.edited else SMALL),
         out=out,
         users=users,
         limit=limit,
@@ -91,7 +95,7 @@ def run_command(
     evaluate(wanted, _settings(model))
     _report(out, prices)
     if langsmith:
-        from evals.langsmith import upload
+        from personaagent.evals.langsmith import upload
 
         upload(out, found)
 
@@ -110,9 +114,9 @@ def study(
     cache: Cache = None,
 ) -> None:
     """Vary one thing, all else equal: scaling, cold start, noise, a taste that turns; the report draws the curve."""
-    from evals.evaluation import Wanted, evaluate
-    from evals.studies import wanted_by
-    from evals.tasks.registry import load_task
+    from personaagent.evals.evaluation import Wanted, evaluate
+    from personaagent.evals.studies import wanted_by
+    from personaagent.evals.tasks.registry import load_task
 
     found = load_task(task, file, _cache(), seed=seed)
     base = Wanted(
@@ -131,11 +135,14 @@ def report(folder: Annotated[Path, typer.Argument(help="folder with one or more 
 
 @app.command()
 def small(out: Out = Path("runs/small"), concurrency: int = 2) -> None:
-    """The small fixed subset of `make eval`: the four authors of the news sample, six test rows each."""
-    from evals.evaluation import Wanted, evaluate
-    from evals.tasks import news
+    """The small fixed subset of `make eval`: four authors of the news, six test rows each, and three users who edit."""
+    from personaagent.evals.evaluation import Wanted, evaluate
+    from personaagent.evals.tasks import edits, news
 
     wanted = Wanted(task=news.task(), systems=SMALL, out=out, limit=SMALL_ROWS, concurrency=concurrency)
+    evaluate(wanted, Settings())
+    edited = edits.task(training=6, max_tokens=48)
+    wanted = Wanted(task=edited, systems=SMALL_EDITS, out=out, users=3, limit=3, concurrency=concurrency)
     evaluate(wanted, Settings())
     _report(out)
 
@@ -145,10 +152,12 @@ def floors(
     task: TaskName = "news", file: File = None, out: Out = Path("runs/floors"), users: Users = None, limit: Limit = None
 ) -> None:
     """What costs no model call: majority, last label, nearest neighbour."""
-    from evals.evaluation import Wanted, evaluate
-    from evals.tasks.registry import load_task
+    from personaagent.evals.evaluation import Wanted, evaluate
+    from personaagent.evals.tasks.registry import load_task
 
     found = load_task(task, file, _cache())
+    if found.edited:
+        raise InputError(f"{found.name}: the truth is an edit of a model's answer, so there is no floor without one")
     # labels of other rows say nothing where every row has choices of its own, or none
     systems = FLOORS if found.choices else FLOORS[-1:]
     evaluate(Wanted(task=found, systems=systems, out=out, users=users, limit=limit), Settings())
@@ -161,7 +170,7 @@ def fetch(
     split: Split = "user",
 ) -> None:
     """Download a LaMP task's dev files (questions and outputs) and keep them."""
-    from evals.tasks.download import fetch as fetched
+    from personaagent.evals.tasks.download import fetch as fetched
 
     for path in asyncio.run(fetched(benchmark, _cache(), by=_by(split))):
         print(path)
@@ -170,9 +179,9 @@ def fetch(
 @app.command("list")
 def list_command() -> None:
     """The tasks, systems and studies there are."""
-    from evals.studies import STUDIES
-    from evals.systems.registry import PRESETS, SUMMARY
-    from evals.tasks.registry import SUMMARY as TASKS
+    from personaagent.evals.studies import STUDIES
+    from personaagent.evals.systems.registry import PRESETS, SUMMARY
+    from personaagent.evals.tasks.registry import SUMMARY as TASKS
 
     table = Table("name", "what it is")
     for kind, names in (("task", TASKS), ("system", SUMMARY)):
@@ -190,8 +199,8 @@ def list_command() -> None:
 def _report(folder: Path, prices: str | None = None) -> None:
     from rich.markdown import Markdown
 
-    from evals.report import write
-    from evals.report.collect import prices_of
+    from personaagent.evals.report import write
+    from personaagent.evals.report.collect import prices_of
 
     html, markdown = write(folder, prices=prices_of(prices) if prices else None)
     Console().print(Markdown(markdown.read_text(encoding="utf-8")))

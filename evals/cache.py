@@ -25,6 +25,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 
 from personaagent.errors import SetupError
+from personaagent.models.card import Card
 from personaagent.models.meter import counting, metering
 from personaagent.ports import Models, Role
 from personaagent.types import Usage
@@ -98,11 +99,15 @@ class AnswerCache:
 
 
 class CachedModels:
-    """Implements ``ports.Models`` by another one, asked only for what is not kept yet. Failures are not kept."""
+    """Implements ``ports.Models`` by another one, asked only for what is not kept yet. Failures are not kept.
 
-    def __init__(self, inner: Models, cache: AnswerCache) -> None:
+    ``answer_tokens`` bounds what the agent answers, live and simulated; other roles are not bound by it.
+    """
+
+    def __init__(self, inner: Models, cache: AnswerCache, *, answer_tokens: int | None = None) -> None:
         self._inner = inner
         self._cache = cache
+        self._bound = {"max_tokens": answer_tokens} if answer_tokens else {}
         self.embedded = inner.embedded
         self.tool_calling = inner.tool_calling
 
@@ -110,9 +115,14 @@ class CachedModels:
         """The model's name, for records."""
         return self._inner.name(role)
 
+    async def card(self, role: Role) -> Card:
+        """What the role's model can do."""
+        return await self._inner.card(role)
+
     async def chat(self, role: Role) -> BaseChatModel:
         """The chat model of a role, behind the cache."""
-        return CachedChat(inner=await self._inner.chat(role), owner=self, role=role)
+        bound = self._bound if role in ("agent", "simulator") else {}
+        return CachedChat(inner=await self._inner.chat(role), owner=self, role=role, bound=bound)
 
     async def choose(self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]) -> str:
         """Ask for exactly one of ``choices``; raises ModelOutputInvalid for anything else."""
@@ -122,6 +132,19 @@ class CachedModels:
             return await self._inner.choose(role, messages, choices)
 
         return str(await self.kept("choose", role, messages, asked, ask))
+
+    async def probabilities(
+        self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]
+    ) -> dict[str, float] | None:
+        """How likely each of the choices is; None where the endpoint does not tell."""
+
+        async def ask() -> dict[str, float] | None:
+            return await self._inner.probabilities(role, messages, choices)
+
+        found: dict[str, float] | None = await self.kept(
+            "probabilities", role, messages, {"choices": list(choices)}, ask
+        )
+        return found
 
     async def structured(
         self, role: Role, messages: Sequence[BaseMessage], schema: Mapping[str, Any]
@@ -175,6 +198,7 @@ class CachedChat(BaseChatModel):
     inner: Any
     owner: Any
     role: Role
+    bound: dict[str, Any] = {}  # noqa: RUF012 (a field; pydantic copies it)
 
     @property
     def _llm_type(self) -> str:
@@ -201,6 +225,8 @@ class CachedChat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 (the inner call is not traced twice)
         **kwargs: Any,
     ) -> ChatResult:
+        kwargs = {**self.bound, **kwargs}
+
         async def ask() -> dict[str, Any]:
             reply = await self.inner.ainvoke(messages, {"callbacks": []}, stop=stop, **kwargs)
             return message_to_dict(reply)

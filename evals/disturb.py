@@ -6,8 +6,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from evals.tasks import Row, Split, Task
 from personaagent.errors import InputError
+from personaagent.evals.tasks import Row, Split, Task
 
 
 def flipped(task: Task, splits: Sequence[Split], share: float, seed: int) -> list[Split]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evals.cache import AnswerCache, CachedModels
-from evals.disturb import flipped, turned
-from evals.progress import Board
-from evals.records import Records
-from evals.runner import Plan, run
-from evals.systems import Bench
-from evals.systems.registry import label, parse
-from evals.tasks import Split, Task, split
 from personaagent.errors import InputError
+from personaagent.evals.cache import AnswerCache, CachedModels
+from personaagent.evals.disturb import flipped, turned
+from personaagent.evals.progress import Board
+from personaagent.evals.records import Records
+from personaagent.evals.runner import Plan, run
+from personaagent.evals.systems import Bench
+from personaagent.evals.systems.prompting import ask, messages
+from personaagent.evals.systems.registry import label, parse
+from personaagent.evals.tasks import Row, Split, Task, split
 from personaagent.models.chat import ModelsFromSettings
 from personaagent.models.embedder import embedder_from
 from personaagent.ports import Embedder, Models, Role
@@ -54,6 +55,8 @@ def evaluate(
     Raises InputError for an unknown system or a folder of another run, and what stops a run.
     """
     chosen = [parse(spec) for spec in wanted.systems]
+    if wanted.task.edited:  # a text is what is edited: no tool has a part in it
+        settings = settings.model_copy(update={"tool_calling": "off"})
     splits = split(wanted.task, users=wanted.users, limit=wanted.limit, history=wanted.history)
     if wanted.turn:
         splits = turned(wanted.task, splits, wanted.seed)
@@ -62,7 +65,8 @@ def evaluate(
     if not splits:
         raise InputError(f"{wanted.task.name} has no test row: a user needs at least two labelled rows")
     inner = models or ModelsFromSettings(settings)
-    cached = CachedModels(inner, AnswerCache(wanted.cache or wanted.out / "answers.sqlite"))
+    cache = AnswerCache(wanted.cache or wanted.out / "answers.sqlite")
+    cached = CachedModels(inner, cache, answer_tokens=wanted.task.max_answer_tokens)
     embeds = embedder or embedder_from(settings)
     asyncio.run(_all(wanted, settings, chosen, splits, cached, embeds))
 
@@ -76,6 +80,8 @@ async def _all(
     embedder: Embedder,
 ) -> None:
     try:
+        if wanted.task.edited:
+            splits = await _edited(wanted, settings, splits, models, embedder)
         with Board(wanted.task, systems=len(chosen), rows=sum(len(s.test) for s in splits)) as board:
             for name, arguments in chosen:
                 system = label(name, arguments)
@@ -98,6 +104,24 @@ async def _all(
         await models.close()
 
 
+async def _edited(
+    wanted: Wanted, settings: Settings, splits: Sequence[Split], models: Models, embedder: Embedder
+) -> list[Split]:
+    """The splits with a history that was answered, by the model alone and once for all users, and then edited."""
+    bench = Bench(task=wanted.task, settings=settings, models=models, embedder=embedder, home=wanted.out)
+    answers: dict[str, str] = {}
+    for user in splits:
+        for row in user.history:
+            if row.query not in answers:
+                answers[row.query] = (await ask(bench, row, messages(bench, row))).text
+
+    def answered(row: Row) -> Row:
+        return replace(row, response=answers[row.query], truth=wanted.task.truth_of(row, answers[row.query]))
+
+    # what could not be answered cannot be edited
+    return [replace(s, history=tuple(answered(row) for row in s.history if answers[row.query])) for s in splits]
+
+
 def folder_of(out: Path, task: Task, system: str) -> Path:
     """Where a system's records are kept."""
     plain = system.replace(":", "--").replace(",", "-").replace("=", "_")
@@ -110,6 +134,7 @@ def describe(
     """What makes a run this run: two runs with the same description can share a folder."""
     task = wanted.task
     disturbed = {key: value for key, value in (("flip", wanted.flip), ("turn", wanted.turn)) if value}
+    known = {"controls": list(task.controls)} if task.controls else {}
     return {
         "task": task.name,
         "paper": task.paper,
@@ -124,9 +149,10 @@ def describe(
         "embedder": embedder.name,
         "users": len(splits),
         "rows": sum(len(s.test) for s in splits),
-        "limit": wanted.limit,
+        "limit": wanted.limit or task.limit,
         "history": wanted.history,
         "recall_k": wanted.recall_k,
         "seed": wanted.seed,
         **disturbed,
+        **known,
     }

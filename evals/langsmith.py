@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.metrics import error
-from evals.records import Answered, Records, find_runs
-from evals.tasks import Task
 from personaagent.errors import InputError, SetupError
+from personaagent.evals.metrics import error
+from personaagent.evals.records import Answered, Records, find_runs
+from personaagent.evals.tasks import Task
 
 if TYPE_CHECKING:
     from langsmith import Client
@@ -34,6 +34,8 @@ def upload(folder: Path, task: Task) -> list[str]:
 
     if not task.may_be_shown:
         raise InputError(f"{task.name}: the licence of this data keeps its rows on this machine")
+    if task.edited:
+        raise InputError(f"{task.name}: every system has truths of its own here, which one data set cannot hold")
     client = Client()
     runs = [run for run in find_runs(folder) if run.about()["data"] == task.hash]
     name = f"personaagent {task.name} {task.hash}"

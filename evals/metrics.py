@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from evals.tasks import Metric
+from personaagent.evals.tasks import Metric
 from personaagent.persona.loss import common_subsequence
 
 Pair = tuple[str, str]  # (answer, truth)
 Score = Callable[[Sequence[Pair]], float]
+LEAST = 0.01  # the probability that a truth has at least: one surprise must not decide a mean
 _WORD = re.compile(r"[a-z0-9]+")
+_PIECE = re.compile(r"\w+|[^\w\s]|\n")
 
 
 def accuracy(pairs: Sequence[Pair]) -> float:
@@ -60,6 +63,38 @@ def rouge_l(pairs: Sequence[Pair]) -> float:
     return sum(_rouge(answer, truth, common_subsequence) for answer, truth in pairs) / len(pairs) if pairs else 0.0
 
 
+def edit_cost(pairs: Sequence[Pair]) -> float:
+    """The mean share of an answer that the user's edit changes: 1 - F1 of what both hold.
+
+    Held against each other are words in their spelling, punctuation and line breaks, so that a list, a capital letter
+    or a mark of Markdown counts too.
+    """
+    return (
+        1 - sum(_f1(_pieces(answer), _pieces(truth), _shared) for answer, truth in pairs) / len(pairs) if pairs else 0.0
+    )
+
+
+def conformity(pairs: Sequence[Pair]) -> float:
+    """The share of answers that the user leaves as they are (``untouched``)."""
+    kept = sum(untouched(answer, truth) for answer, truth in pairs)
+    return kept / len(pairs) if pairs else 0.0
+
+
+def untouched(answer: str, truth: str) -> bool:
+    """Whether an edit changed nothing but white space within and around lines; an empty answer is never left so."""
+    return bool(answer.strip()) and _lines(answer) == _lines(truth)
+
+
+def log_likelihood(probabilities: Sequence[float]) -> float:
+    """The mean log of the probabilities that the truths were given, none counted below ``LEAST``; 0 for none."""
+    return sum(math.log(max(p, LEAST)) for p in probabilities) / len(probabilities) if probabilities else 0.0
+
+
+def words(pairs: Sequence[Pair]) -> float:
+    """The mean length of the answers in words."""
+    return sum(len(answer.split()) for answer, _ in pairs) / len(pairs) if pairs else 0.0
+
+
 def unparsable(pairs: Sequence[Pair], choices: Sequence[str]) -> float:
     """The share of answers that are none of the choices; of free text, the share of empty ones."""
     known = {choice.strip() for choice in choices}
@@ -73,18 +108,32 @@ def scores_of(metric: Metric, labels: Sequence[str]) -> dict[str, Score]:
         return {"MAE": mae, "RMSE": rmse, "accuracy": accuracy}
     if metric == "rouge":
         return {"ROUGE-1": rouge_1, "ROUGE-L": rouge_l}
+    if metric == "edits":
+        return {"edit cost": edit_cost, "conformity": conformity, "words": words}
     found: dict[str, Score] = {"accuracy": accuracy}
     return found | {"F1": lambda pairs: macro_f1(pairs, labels)} if labels else found
 
 
 def lower_is_better(score: str) -> bool:
     """Whether the score is an error."""
-    return score in ("MAE", "RMSE")
+    return score in ("MAE", "RMSE", "edit cost")
 
 
 def _rouge(answer: str, truth: str, shared: Callable[[list[str], list[str]], int]) -> float:
-    said, meant = _WORD.findall(answer.lower()), _WORD.findall(truth.lower())
+    return _f1(_WORD.findall(answer.lower()), _WORD.findall(truth.lower()), shared)
+
+
+def _f1(said: list[str], meant: list[str], shared: Callable[[list[str], list[str]], int]) -> float:
     return 2 * shared(said, meant) / (len(said) + len(meant)) if said and meant else 0.0
+
+
+def _pieces(text: str) -> list[str]:
+    return _PIECE.findall("\n".join(_lines(text)))
+
+
+def _lines(text: str) -> list[str]:
+    """The lines that say something, each with single spaces."""
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 
 def _shared(said: list[str], meant: list[str]) -> int:

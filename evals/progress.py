@@ -8,9 +8,9 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from evals.metrics import Pair, scores_of
-from evals.records import Answered
-from evals.tasks import Task
+from personaagent.evals.metrics import Pair, scores_of
+from personaagent.evals.records import Answered
+from personaagent.evals.tasks import Task
 
 
 class Board:

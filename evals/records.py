@@ -38,6 +38,7 @@ class Answered:
     input_tokens: int
     output_tokens: int
     tools: tuple[str, ...] = ()
+    p_truth: float | None = None  # the probability that the system gave the truth, where it gives any
     error: str | None = None
 
 
@@ -54,6 +55,7 @@ class Prepared:
     persona: str = ""
     seed: str = ""
     outcome: str = ""
+    aligned_after: int | None = None  # labels after which the first aligned persona was committed; None: never
 
 
 class Records:

@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evals.cache import saved_seconds
-from evals.records import Answered, Prepared, Records
-from evals.systems import Answer, Bench, System
-from evals.systems.majority import majority
-from evals.systems.registry import Value, make
-from evals.tasks import Row, Split, Task
 from personaagent.errors import InputError, ModelOutputInvalid, ModelRefused, PersonaAgentError
+from personaagent.evals.cache import saved_seconds
+from personaagent.evals.records import Answered, Prepared, Records
+from personaagent.evals.systems import Answer, Bench, System
+from personaagent.evals.systems.majority import majority
+from personaagent.evals.systems.registry import Value, make
+from personaagent.evals.tasks import Row, Split, Task
 from personaagent.models.meter import metering
 
 Told = Callable[[Answered], None]
@@ -84,11 +84,13 @@ class _User:
         for row in split.test:
             if row.id not in done:
                 answer = await self._answer(row)
-                answered = record(self._task, row, answer, labels)
+                told = replace(row, truth=self._task.truth_of(row, answer.text))
+                answered = record(self._task, told, answer, labels)
                 await _surely(self._records.add, answered)
                 self._told(answered)
-            await self._system.learn(row)
-            labels.append(row.truth)
+            if not self._task.edited:  # of an edited answer nobody hears: the persona is judged as it is
+                await self._system.learn(row)
+                labels.append(row.truth)
         held = await self._system.portrait(split.user_id)
         shown = self._task.may_be_shown
         prepared = Prepared(
@@ -97,6 +99,7 @@ class _User:
             persona=held.persona if shown else "",
             seed=held.seed if shown else "",
             outcome=held.outcome,
+            aligned_after=held.aligned_after,
             **cost_of(cost),
         )
         await _surely(self._records.add_user, prepared)
@@ -157,6 +160,7 @@ def record(task: Task, row: Row, answer: Answer, labels: Sequence[str]) -> Answe
         majority=majority(labels) if closed else "",
         last=labels[-1] if closed and labels else "",
         tools=answer.tools,
+        p_truth=None if answer.probabilities is None else round(answer.probabilities.get(row.truth, 0.0), 6),
         error=answer.error,
         **cost_of(answer),
     )

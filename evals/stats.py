@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from evals.metrics import Pair, Score
-
 FEW_USERS = 10
 ROUNDS = 1_000
 Item = TypeVar("Item")
@@ -27,26 +25,55 @@ class Interval:
     high: float
 
 
-def interval(by_user: Mapping[str, Sequence[Pair]], score: Score, *, seed: int = 0, rounds: int = ROUNDS) -> Interval:
+def interval(
+    by_user: Mapping[str, Sequence[Item]],
+    score: Callable[[Sequence[Item]], float],
+    *,
+    seed: int = 0,
+    rounds: int = ROUNDS,
+) -> Interval:
     """The score over all rows, and its interval."""
     return _bootstrap(by_user, score, seed, rounds)
 
 
 def paired(
-    ours: Mapping[str, Mapping[str, Pair]],
-    theirs: Mapping[str, Mapping[str, Pair]],
-    score: Score,
+    ours: Mapping[str, Mapping[str, Item]],
+    theirs: Mapping[str, Mapping[str, Item]],
+    score: Callable[[Sequence[Item]], float],
     *,
     seed: int = 0,
     rounds: int = ROUNDS,
 ) -> Interval:
-    """The difference of two systems, ours minus theirs, over the rows (user → row id → pair) that both answered."""
-    both = {
+    """The difference of two systems, ours minus theirs, over the rows (user → row id → item) that both answered."""
+    both = _both(ours, theirs)
+    return _bootstrap(both, lambda sample: score([a for a, _ in sample]) - score([b for _, b in sample]), seed, rounds)
+
+
+def lowered(
+    ours: Mapping[str, Mapping[str, Item]],
+    theirs: Mapping[str, Mapping[str, Item]],
+    score: Callable[[Sequence[Item]], float],
+    *,
+    seed: int = 0,
+    rounds: int = ROUNDS,
+) -> Interval:
+    """By which share of theirs our score is lower, over the rows that both answered; 0 where theirs is 0."""
+
+    def share(sample: Sequence[tuple[Item, Item]]) -> float:
+        before = score([b for _, b in sample])
+        return 1 - score([a for a, _ in sample]) / before if before else 0.0
+
+    return _bootstrap(_both(ours, theirs), share, seed, rounds)
+
+
+def _both(
+    ours: Mapping[str, Mapping[str, Item]], theirs: Mapping[str, Mapping[str, Item]]
+) -> dict[str, list[tuple[Item, Item]]]:
+    return {
         user: [(rows[key], theirs[user][key]) for key in rows if key in theirs[user]]
         for user, rows in ours.items()
         if user in theirs
     }
-    return _bootstrap(both, lambda sample: score([a for a, _ in sample]) - score([b for _, b in sample]), seed, rounds)
 
 
 def _bootstrap(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from evals.evaluation import Wanted
 from personaagent.errors import InputError
+from personaagent.evals.evaluation import Wanted
 
 UNALIGNED, ALIGNED, UNGATED = "persona_agent:alignment=off", "persona_agent", "persona_agent:gate=off"
 

@@ -1,4 +1,4 @@
-"""load_persona → retrieve_memory → reason ⇄ act → write_memory → infer_feedback: one turn of the user's own agent."""
+"""load_persona → retrieve_memory → reason ⇄ act → write_memory: one turn of the user's own agent."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from functools import partial
 
 from langgraph.graph import END, START, StateGraph
 
-from graph.respond import add_respond
-from graph.services import Services, default_services
-from nodes.infer_feedback import infer_feedback
-from nodes.load_persona import load_persona
-from nodes.write_memory import write_memory
 from personaagent.context import Context
+from personaagent.graph.respond import add_respond
+from personaagent.graph.services import Services
+from personaagent.graph.watch import Node
+from personaagent.nodes.load_persona import load_persona
+from personaagent.nodes.write_memory import write_memory
+from personaagent.persona.standing_wishes import StandingWishes
 from personaagent.state import AgentInput, AgentOutput, AgentState
 from personaagent.tracing.feedback import report
 
@@ -19,46 +20,44 @@ from personaagent.tracing.feedback import report
 def build_agent(services: Services) -> StateGraph[AgentState, Context, AgentInput, AgentOutput]:
     """The agent graph over these services; compile it with a checkpointer to keep threads."""
     builder = StateGraph(AgentState, context_schema=Context, input_schema=AgentInput, output_schema=AgentOutput)
-    watch = services.watch("agent")
     builder.add_node(
         "load_persona",
-        watch(
-            "load_persona",
-            partial(
-                load_persona,
-                personas=services.personas,
-                seed=services.seed_persona,
-                wants=services.users.personalize,
-                max_query_chars=services.settings.max_query_chars,
-            ),
-        ),
-        metadata={"description": "The persona in force; version 0 is seeded from the profile"},
+        begin_node(services),
+        metadata={"description": "The persona in force; version 0 is seeded from the profile. A wish is pinned"},
     )
     add_respond(builder, services, "write_memory")
     builder.add_node(
         "write_memory",
-        watch("write_memory", partial(write_memory, episodic=services.episodic)),
-        metadata={"description": "The turn becomes one interaction, exactly once"},
-    )
-    builder.add_node(
-        "infer_feedback",
-        watch(
-            "infer_feedback",
-            partial(
-                infer_feedback,
-                episodic=services.episodic,
-                note_label=services.note_label,
-                watch=services.watch_persona,
-                report=report,
-            ),
-        ),
-        metadata={"description": "What this message says of the thread's last answer, by rules, after the reply"},
+        end_node(services),
+        metadata={"description": "The turn becomes one interaction, once; what it says of the last answer labels that"},
     )
     builder.add_edge(START, "load_persona")
     builder.add_edge("load_persona", "retrieve_memory")
-    builder.add_edge("write_memory", "infer_feedback")
-    builder.add_edge("infer_feedback", END)
+    builder.add_edge("write_memory", END)
     return builder
 
 
-graph = build_agent(default_services()).compile(name="agent")
+def begin_node(services: Services) -> Node:
+    """``load_persona`` over these services, watched."""
+    node = partial(
+        load_persona,
+        begin=services.begin_turn,
+        personas=services.personas,
+        seed=services.seed_persona,
+        wishes=StandingWishes(services.personas, services.episodic, services.models),
+        max_query_chars=services.settings.max_query_chars,
+    )
+    return services.watch("agent")("load_persona", node)
+
+
+def end_node(services: Services) -> Node:
+    """``write_memory`` over these services, watched."""
+    node = partial(
+        write_memory,
+        episodic=services.episodic,
+        note_turn=services.note_turn,
+        note_label=services.note_label,
+        watch=services.watch_persona,
+        report=report,
+    )
+    return services.watch("agent")("write_memory", node)

@@ -1,67 +1,112 @@
-"""sample_turns → simulate → critique → edit_persona → judge_candidate → (loop | commit_persona) → refresh_profile."""
+"""One alignment of one user (paper, test-time user-preference alignment).
+
+sample_turns → judge_challengers → simulate → critique → edit_persona → judge_candidate → (loop | commit_persona)
+→ refresh_profile.
+"""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from graph.respond import build_respond
-from graph.services import Services, default_services
-from nodes.alignment.commit_persona import commit_persona
-from nodes.alignment.critique import critique
-from nodes.alignment.edit_persona import edit_persona
-from nodes.alignment.judge_candidate import judge_candidate
-from nodes.alignment.refresh_profile import refresh_profile
-from nodes.alignment.sample_turns import sample_turns
-from nodes.alignment.simulate import simulate
 from personaagent.context import Context
-from personaagent.persona.gate import unbeatable
-from personaagent.persona.loss import judged_loss
+from personaagent.graph.respond import answering
+from personaagent.graph.services import Services
+from personaagent.nodes.alignment.commit_persona import commit_persona
+from personaagent.nodes.alignment.critique import critique
+from personaagent.nodes.alignment.edit_persona import edit_persona, planned, provable
+from personaagent.nodes.alignment.judge_candidate import judge_candidate
+from personaagent.nodes.alignment.judge_challengers import judge_challengers
+from personaagent.nodes.alignment.refresh_profile import refresh_profile
+from personaagent.nodes.alignment.sample_turns import sample_turns
+from personaagent.nodes.alignment.simulate import simulate
+from personaagent.pace import Allowance, seconds_allowed
+from personaagent.persona.loss import TextLoss
+from personaagent.persona.proposers import Proposer
+from personaagent.persona.proposers.comments import CommentsProposer
 from personaagent.persona.proposers.contrast import ContrastProposer
+from personaagent.persona.proposers.edits import EditsProposer
 from personaagent.persona.proposers.examples import ExamplesProposer
 from personaagent.persona.proposers.gradient import GradientProposer
 from personaagent.persona.proposers.histogram import HistogramProposer
 from personaagent.persona.proposers.retire import RetireProposer
+from personaagent.racing import Race
 from personaagent.simulation import Simulator
-from personaagent.state import AlignmentInput, AlignmentOutput, AlignmentState, RespondState
+from personaagent.state import AlignmentInput, AlignmentOutput, AlignmentState
 
 
-def route_sample(state: AlignmentState) -> Literal["simulate", "refresh_profile"]:
-    """On to the simulation when there is something to judge by."""
-    return "simulate" if state["judge"] else "refresh_profile"
+def route_sample(state: AlignmentState) -> Literal["judge_challengers", "refresh_profile"]:
+    """On to the challengers when there is something to judge by."""
+    return "judge_challengers" if state["judge"] else "refresh_profile"
 
 
-def route_simulated(state: AlignmentState, runtime: Runtime[Context]) -> Literal["critique", "commit_persona"]:
-    """On to the critique, unless the incumbent is right on every judging interaction and no candidate could win."""
-    return "commit_persona" if runtime.context.align_gate and unbeatable(state["judged"]) else "critique"
+def route_challengers(state: AlignmentState, runtime: Runtime[Context]) -> Literal["simulate", "commit_persona"]:
+    """On to new candidates, unless a challenger won, the budget is spent, or a new one could not win yet."""
+    if not runtime.context.align_gate:
+        return "simulate"
+    done = state["incumbent"].verdict is not None or state["stopped"] or state["needed"]
+    return "commit_persona" if done else "simulate"
 
 
-def route_judge(state: AlignmentState, runtime: Runtime[Context]) -> Literal["simulate", "commit_persona"]:
-    """Another epoch, until there have been ``align_epochs``."""
-    return "simulate" if state["epoch"] < runtime.context.align_epochs else "commit_persona"
+def proposers_of(services: Services) -> tuple[tuple[Proposer, ...], Proposer | None]:
+    """The caller's own proposers and then the default ones, and the gradient; the own ones alone where so wanted.
+
+    In this order: the plainest rule is tried first and gets most of the gate's doubt.
+    """
+    if not services.default_proposers:
+        return services.proposers, None
+    models = services.models
+    default = (
+        EditsProposer(),
+        CommentsProposer(models),
+        ExamplesProposer(),
+        HistogramProposer(),
+        ContrastProposer(),
+        RetireProposer(),
+    )
+    return (*services.proposers, *default), GradientProposer(models)
 
 
 def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, AlignmentInput, AlignmentOutput]:
     """The alignment graph over these services (paper, test-time user-preference alignment)."""
     settings = services.settings
-    # without False it would keep the checkpoints of every simulated turn in the thread of the alignment
-    respond = build_respond(services).compile(name="respond", checkpointer=False)
+    proposers, gradient = proposers_of(services)
 
-    async def answer(state: RespondState, context: Context) -> dict[str, Any]:
-        result: dict[str, Any] = await respond.ainvoke(state, context=context)
-        return result
+    def route_simulated(
+        state: AlignmentState, runtime: Runtime[Context]
+    ) -> Literal["critique", "edit_persona", "commit_persona"]:
+        """On to the critique where a gradient is to be made of it; the end where no candidate could win."""
+        wanted, drafts = planned(state, runtime.context, settings.gate_confidence, gradient=gradient is not None)
+        if not wanted:
+            return "commit_persona"
+        return "critique" if drafts else "edit_persona"
+
+    def route_judge(state: AlignmentState, runtime: Runtime[Context]) -> Literal["simulate", "commit_persona"]:
+        """Another epoch, until one found something, had nothing new, or there have been ``align_epochs``."""
+        if state["epoch"] >= runtime.context.align_epochs:
+            return "commit_persona"
+        if not runtime.context.align_gate:
+            return "simulate"
+        found = state["incumbent"].verdict is not None or state["stopped"] or not state["candidates_judged"]
+        return "commit_persona" if found or not provable(state, settings.gate_confidence) else "simulate"
 
     simulator = Simulator(
-        answer,
+        answering(services),
         services.personas,
         settings.max_concurrency,
         semantic=services.semantic,
-        graded=partial(judged_loss, services.models) if settings.judge_text else None,
+        graded=TextLoss(services.embedder),
         give_way=services.foreground.give_way,
+        max_answer_tokens=settings.align_answer_tokens,
     )
+    seconds = seconds_allowed(
+        settings.align_seconds, settings.openai_base_url, embedded=getattr(services.models, "embedded", False)
+    )
+    allowance = Allowance(seconds, settings.align_calls, services.remaining_budget, services.book)
+    race = Race(simulator, allowance, services.challengers.replace, settings.gate_margin)
     builder = StateGraph(
         AlignmentState, context_schema=Context, input_schema=AlignmentInput, output_schema=AlignmentOutput
     )
@@ -76,18 +121,29 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
                 seed=services.seed_persona,
                 seed_as_of=services.seed_as_of,
                 remaining=services.remaining_budget,
+                candidates=services.candidates,
+                challengers=services.challengers,
+                confidence=settings.gate_confidence,
             ),
         ),
         metadata={"description": "The latest labelled interactions: older ones teach, newer ones judge"},
     )
     builder.add_node(
+        "judge_challengers",
+        watch(
+            "judge_challengers",
+            partial(judge_challengers, race=race, episodic=services.episodic, margin=settings.gate_margin),
+        ),
+        metadata={"description": "What was ahead before meets the labels that came since"},
+    )
+    builder.add_node(
         "simulate",
-        watch("simulate", partial(simulate, simulator=simulator)),
+        watch("simulate", partial(simulate, race=race)),
         metadata={"description": "The incumbent persona answers the batch again, with memory cut to before it"},
     )
     builder.add_node(
         "critique",
-        watch("critique", partial(critique, models=services.models, episodic=services.episodic)),
+        watch("critique", partial(critique, models=services.models, episodic=services.episodic, book=services.book)),
         metadata={"description": "The textual loss of each simulation"},
     )
     builder.add_node(
@@ -98,9 +154,12 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
                 edit_persona,
                 episodic=services.episodic,
                 personas=services.personas,
-                model_free=(HistogramProposer(), ContrastProposer(), ExamplesProposer(), RetireProposer()),
-                gradient=GradientProposer(services.models),
+                candidates=services.candidates,
+                proposers=proposers,
+                gradient=gradient,
                 token_budget=settings.persona_token_budget,
+                confidence=settings.gate_confidence,
+                book=services.book,
             ),
         ),
         metadata={"description": "Candidate personas, by gradient and without a model"},
@@ -109,9 +168,7 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
         "judge_candidate",
         watch(
             "judge_candidate",
-            partial(
-                judge_candidate, simulator=simulator, margin=settings.gate_margin, confidence=settings.gate_confidence
-            ),
+            partial(judge_candidate, race=race, margin=settings.gate_margin, confidence=settings.gate_confidence),
         ),
         metadata={"description": "A candidate must win on interactions that taught nobody"},
     )
@@ -130,11 +187,15 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
     )
     builder.add_node(
         "refresh_profile",
-        watch("refresh_profile", partial(refresh_profile, refresh=services.refresh_profile, account=services.account)),
+        watch(
+            "refresh_profile",
+            partial(refresh_profile, refresh=services.refresh_profile, book=services.book, account=services.account),
+        ),
         metadata={"description": "New labels become facts; the cost is booked"},
     )
     builder.add_edge(START, "sample_turns")
     builder.add_conditional_edges("sample_turns", route_sample)
+    builder.add_conditional_edges("judge_challengers", route_challengers)
     builder.add_conditional_edges("simulate", route_simulated)
     builder.add_edge("critique", "edit_persona")
     builder.add_edge("edit_persona", "judge_candidate")
@@ -142,6 +203,3 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
     builder.add_edge("commit_persona", "refresh_profile")
     builder.add_edge("refresh_profile", END)
     return builder
-
-
-graph = build_alignment(default_services()).compile(name="alignment")

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from graph.alignment import build_alignment
-from graph.services import Services, default_services
-from nodes.record_feedback import record_feedback
-from nodes.watch_persona import watch_persona
 from personaagent.context import Context
+from personaagent.graph.alignment import build_alignment
+from personaagent.graph.services import Services
+from personaagent.inputs import user_of
+from personaagent.nodes.record_feedback import record_feedback
+from personaagent.nodes.watch_persona import watch_persona
 from personaagent.state import FeedbackInput, FeedbackOutput, FeedbackState
 from personaagent.tracing.feedback import report
 
 
-def route_feedback(state: FeedbackState, runtime: Runtime[Context]) -> Literal["alignment", "__end__"]:
-    """Align at once only where the run asks for it; otherwise it is already on its way in the background."""
-    return "alignment" if state["due"] and runtime.context.align == "now" else "__end__"
+def route_feedback(
+    state: FeedbackState, runtime: Runtime[Context], *, aligning: Callable[[str], bool]
+) -> Literal["alignment", "__end__"]:
+    """Align at once only where the run asks for it; otherwise it is already on its way in the background.
+
+    Where an alignment of the user is under way, the label stays due for the next one.
+    """
+    now = state["due"] and runtime.context.align == "now"
+    return "alignment" if now and not aligning(user_of(runtime)) else "__end__"
 
 
 def build_feedback(services: Services) -> StateGraph[FeedbackState, Context, FeedbackInput, FeedbackOutput]:
@@ -48,9 +56,10 @@ def build_feedback(services: Services) -> StateGraph[FeedbackState, Context, Fee
     )
     builder.add_edge(START, "record_feedback")
     builder.add_edge("record_feedback", "watch_persona")
-    builder.add_conditional_edges("watch_persona", route_feedback, {"alignment": "alignment", "__end__": END})
+    builder.add_conditional_edges(
+        "watch_persona",
+        partial(route_feedback, aligning=services.limiter.aligning),
+        {"alignment": "alignment", "__end__": END},
+    )
     builder.add_edge("alignment", END)
     return builder
-
-
-graph = build_feedback(default_services()).compile(name="feedback")

@@ -6,15 +6,17 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
+from secrets import token_hex
+from typing import TYPE_CHECKING
 
-from graph.toolbox import build_toolbox
-from graph.watch import GraphName, Watch
 from personaagent.context import Context
-from personaagent.errors import PersonaConflict
+from personaagent.errors import PersonaConflict, SetupError
 from personaagent.foreground import Foreground
+from personaagent.inputs import check_user_id
 from personaagent.ledger.budget import Budget
 from personaagent.ledger.candidates import Candidates
+from personaagent.ledger.challengers import Challengers
 from personaagent.ledger.critiques import Critiques
 from personaagent.ledger.database import database_from
 from personaagent.ledger.facts import Facts
@@ -23,49 +25,74 @@ from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.jobs import Jobs
 from personaagent.ledger.meta import Meta
 from personaagent.ledger.outbox import Outbox
+from personaagent.ledger.turns import Known, Turns
 from personaagent.ledger.users import Users
 from personaagent.limits import Limiter
-from personaagent.memory.consolidate import consolidate
+from personaagent.memory.earnest import tells
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.forgetting import Forgetter
-from personaagent.memory.implicit import infer_by_model
 from personaagent.memory.index_checked import CheckedIndex
 from personaagent.memory.indexer import Indexer
 from personaagent.memory.reindex import RebuildableIndex
 from personaagent.memory.semantic import LedgerSemanticMemory
 from personaagent.memory.spool import Spool
-from personaagent.memory.statements import Statements
-from personaagent.memory.statistics import describe
-from personaagent.models.chat import ModelsFromSettings
+from personaagent.memory.statements import Statements, is_wish
+from personaagent.memory.statistics import describe, statistic_facts
+from personaagent.memory.weighing import Weighing
 from personaagent.models.embedder import embedder_from
-from personaagent.persona.monitor import watch
+from personaagent.ownership import alignment_thread
 from personaagent.persona.seed import seed_sections
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.persona.trigger import due
-from personaagent.ports import Embedder, Models, Where
+from personaagent.ports import Answer, Embedder, Models, Where
 from personaagent.prompts.hub import set_up_hub
 from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler
 from personaagent.settings import Settings
 from personaagent.telemetry import metrics
 from personaagent.telemetry.backlog import Backlog
-from personaagent.tracing.client import set_up_tracing
-from personaagent.types import Candidate, Critique, Persona, Section, Sections, UserProfile
+from personaagent.tools.spec import ToolSpec
+from personaagent.tracing import set_up_if_wanted
+from personaagent.types import Candidate, Critique, Fact, Persona, Section, Sections, UserProfile
+
+if TYPE_CHECKING:
+    from personaagent.graph.watch import GraphName, Watch
+    from personaagent.models.meter import Meter
+    from personaagent.persona.proposers import Proposer
+    from personaagent.tools.registry import ActionSpaces
 
 HISTORY = 400  # newest labelled interactions that statistics are made of
 WATCHED = 400  # newest answers that the monitor looks at
-READ = 200  # new interactions that one refresh of the profile reads
+READ_AFTER = 12  # turns without a label after which they are read all the same
 
 
 class Services:
     """Everything that the graphs and front doors need, made from settings; adapters open themselves at first use."""
 
     def __init__(
-        self, settings: Settings | None = None, *, models: Models | None = None, embedder: Embedder | None = None
+        self,
+        settings: Settings | None = None,
+        *,
+        models: Models | None = None,
+        embedder: Embedder | None = None,
+        tools: Sequence[ToolSpec] = (),
+        answer: Answer | None = None,
+        proposers: Sequence[Proposer] = (),
+        default_proposers: bool = True,
     ) -> None:
+        """``tools`` and ``proposers`` come beside the default ones, the latter in their place if so wanted.
+
+        ``answer`` answers in place of the models (``nodes.own_answer``).
+        """
+        self.answer = answer
+        self.proposers, self.default_proposers = tuple(proposers), default_proposers
         self.settings = settings or Settings()
-        set_up_tracing(self.settings)
+        if self.settings.align_by == "worker" and self.settings.qdrant_url is None:
+            raise SetupError(
+                "PERSONAAGENT_ALIGN_BY=worker needs QDRANT_URL: the embedded index is one process's at a time"
+            )
+        set_up_if_wanted(self.settings)
         set_up_hub(self.settings)
-        self.models: Models = models or ModelsFromSettings(self.settings)
+        self._given, self._tools = models, tools
         self.embedder: Embedder = embedder or embedder_from(self.settings)
         self.database = database_from(self.settings)
         self.interactions = Interactions(self.database)
@@ -74,12 +101,15 @@ class Services:
         self.jobs = Jobs(self.database)
         self.users = Users(self.database)
         self.grants = Grants(self.database)
+        self.turns = Turns(self.database, self.grants)
         self.budget = Budget(self.database)
         self.candidates = Candidates(self.database)
+        self.challengers = Challengers(self.database)
         self.critiques = Critiques(self.database)
         self.meta = Meta(self.database)
-        self.index = CheckedIndex(_index(self.settings, self.embedder), self.meta, self.embedder)
-        self.indexer = Indexer(self.outbox, self.interactions, self.index, self.embedder)
+        self._salt: str | None = None
+        self.index = CheckedIndex(_index(self.settings, self.embedder), self.meta, self.embedder, self.outbox.refill)
+        self.indexer = Indexer(self.outbox, self.interactions, self.index, self.embedder, before=self.index.check)
         spool = Spool(self.settings.home / "spool")
         self.backlog = Backlog(self.jobs, self.outbox, spool)
         self.limiter = Limiter(self.settings)
@@ -94,15 +124,39 @@ class Services:
             wait_for_index=False,
             landed=self._label_landed,
         )
+        self.weighing = Weighing(self.interactions)
         self.semantic = LedgerSemanticMemory(self.facts, self.embedder, token_budget=self.settings.profile_token_budget)
         self.personas = LedgerPersonaStore(self.database)
         self.forgetter = Forgetter(self.database, self.indexer, drain_spool=self.episodic.drain_spool)
-        statements = Statements(self.episodic, self.facts, self.forgetter)
-        self.actions = build_toolbox(self.settings, self.episodic, self.semantic, self.grants, statements)
+        self.statements = Statements(self.episodic, self.facts, self.forgetter)
+
+    @cached_property
+    def models(self) -> Models:
+        """The chat models: those handed in, else those of the settings."""
+        if self._given is not None:
+            return self._given
+        from personaagent.models.chat import ModelsFromSettings  # and LangChain, which no data command needs
+
+        return ModelsFromSettings(self.settings)
+
+    @cached_property
+    def actions(self) -> ActionSpaces:
+        """The tools, and which of them a user's agent has."""
+        from personaagent.graph.toolbox import build_toolbox
+
+        return build_toolbox(self.settings, self.episodic, self.semantic, self.grants, self.statements, self._tools)
 
     def watch(self, graph: GraphName) -> Watch:
         """What the nodes of that graph are added through: metrics, logs and limits."""
+        from personaagent.graph.watch import Watch  # and LangGraph, which no data command needs
+
         return Watch(graph, self.limiter, on_langgraph_server, self.foreground, self.settings.prices)
+
+    async def alignment_thread(self, user_id: str) -> str:
+        """The thread of a LangGraph server in which the user's background alignments run; told by no name alone."""
+        if self._salt is None:
+            self._salt = await self.meta.once("thread_salt", token_hex(32))
+        return alignment_thread(user_id, self._salt)
 
     async def seed_persona(self, user_id: str) -> Persona:
         """The persona in force; version 0 is made from the profile where there is none."""
@@ -117,6 +171,14 @@ class Services:
         except PersonaConflict:
             return await self.seed_persona(user_id)  # another turn of this user seeded it first
 
+    async def persona_to_read(self, user_id: str) -> Persona:
+        """The persona in force, or what version 0 would be where there is none: reading makes nobody a user."""
+        current = await self.personas.current(user_id)
+        if current is not None:
+            return current
+        sections = seed_sections(await self.semantic.profile(user_id))
+        return Persona(user_id=user_id, version=0, sections=sections, origin="seed", created_at=datetime.now(UTC))
+
     async def seed_as_of(self, user_id: str, before: datetime) -> Sections:
         """What version 0 would have been at that moment: nothing in it stands on what came at or after it."""
         known = (await self.semantic.profile(user_id, before=before)).facts
@@ -125,18 +187,67 @@ class Services:
         return {**seeded, Section.WHO: (*describe(history), *seeded.get(Section.WHO, ()))}
 
     async def refresh_profile(self, user_id: str) -> UserProfile:
-        """Read what is new into semantic memory (paper, ``P^u = f_s(S_t, D^u)``); returns the profile as it is then."""
-        through = await self.facts.through(user_id)
-        new = await self.interactions.page(user_id, through, READ)
+        """Read what waits into semantic memory (paper, ``P^u = f_s(S_t, D^u)``); returns the profile as it is then.
+
+        Newest first, in at most ``align_readings`` calls and within the day's budget. An interaction is marked as read
+        in the moment that a model has read it; what no model read waits for the next time.
+        """
+        from personaagent.memory.consolidate import MAX_READ, Reading, summarized
+        from personaagent.memory.implicit import infer_by_model
+
         history = await self.interactions.newest(user_id, HISTORY, Where(labelled=True))
-        if history or new:
-            operations, _ = await asyncio.gather(
-                consolidate(self.models, user_id, new, await self.facts.holding(user_id), history),
-                infer_by_model(self.models, self.episodic, user_id, new if self.settings.implicit_by_model else ()),
+        if history:
+            counted = statistic_facts(history, await self.facts.holding(user_id))
+            await self.semantic.apply(user_id, counted, through=history[-1].created_at)
+        for reading in range(min(self.settings.align_readings, await self.remaining_budget(user_id))):
+            new = await self.interactions.unread(user_id, MAX_READ)
+            implied = new if self.settings.implicit_by_model and reading == 0 else ()
+            wishes = [interaction for interaction in new if is_wish(interaction)]
+            found, _ = await asyncio.gather(
+                summarized(
+                    self.models, user_id, [i for i in new if i not in wishes], await self.facts.holding(user_id)
+                ),
+                infer_by_model(self.models, self.episodic, user_id, implied),
             )
-            read = new[-1] if new else history[-1]
-            await self.semantic.apply(user_id, operations, through=max(read.created_at, through or read.created_at))
+            if found is None and len(new) == len(wishes):
+                found = Reading()
+            if not new or found is None:
+                break
+            await self.semantic.apply(user_id, found.operations, through=new[-1].created_at)
+            await self.interactions.mark_read(user_id, [i.id for i in (*wishes, *found.read)])
         return await self.semantic.profile(user_id)
+
+    async def begin_turn(self, user_id: str) -> tuple[Known, UserProfile]:
+        """All that a turn needs to know of its user, read in one trip, and the profile that follows from it."""
+        known = await self.turns.begin(check_user_id(user_id))
+        return known, self.semantic.profile_of(user_id, known.facts, known.through)
+
+    async def read(self, user_id: str) -> tuple[Fact, ...]:
+        """Read what waits into semantic memory and book what that took; returns the facts that are new."""
+        from personaagent.models.meter import metering
+
+        before = {fact.id for fact in await self.facts.holding(user_id)}
+        with metering() as meter:
+            await self.refresh_profile(user_id)
+        await self.book(user_id, meter)
+        return tuple(f for f in await self.facts.holding(user_id) if f.id not in before and f.source == "summarizer")
+
+    async def note_turn(self, user_id: str, context: Context, unread: int, message: str) -> None:
+        """Ask for what waits to be read, in the background: at once where the message tells of the user.
+
+        All else is read after every ``READ_AFTER`` turns that nothing else read.
+        """
+        if self.models.embedded or context.align != "background" or not unread:
+            return
+        if unread % READ_AFTER == 0:
+            await self._scheduler().schedule(user_id, context)
+        elif tells(message):
+            await self._scheduler().read(user_id)
+
+    async def end_conversation(self, user_id: str) -> None:
+        """Ask for what was said in it and not read yet to be read, in the background."""
+        if not self.models.embedded and await self.interactions.waiting(user_id):
+            await self._scheduler().read(user_id)
 
     async def note_label(self, user_id: str, context: Context, *, new: bool = True) -> bool:
         """Count a new label; when enough are new, an alignment is due, and is asked for in the background if wanted.
@@ -149,19 +260,22 @@ class Services:
             await self._scheduler().schedule(user_id, context)
         return wanted
 
-    async def schedule_owed(self, scheduler: Scheduler) -> int:
+    async def schedule_owed(self, scheduler: Scheduler | None = None) -> int:
         """Ask once more for every alignment that is due: a server that was killed may have lost the run it had made.
 
         What waits in spool and outbox is caught up with before, so that feedback that waited counts.
         """
         await self.episodic.catch_up()
         owed = await self.users.owed(self.settings.align_after)
+        scheduler = scheduler or self._scheduler()
         for user_id in owed:
             await scheduler.schedule(user_id, Context(user_id=user_id))
         return len(owed)
 
     async def watch_persona(self, user_id: str) -> Persona | None:
         """Roll back the version in force where it does worse live than its parent; returns the new version or None."""
+        from personaagent.persona.monitor import watch
+
         current = await self.personas.current(user_id)
         if current is None or current.origin != "aligned" or current.parent is None:
             return None
@@ -197,11 +311,14 @@ class Services:
             return 0
         return max(0, self.settings.align_daily_calls - calls)
 
-    async def account(
-        self, user_id: str, calls: int, tokens: int, rejected: Sequence[Candidate], critiques: Sequence[Critique]
-    ) -> None:
-        """Book an alignment: what it cost, refused and criticised, and that labels are counted anew from here."""
-        await self.budget.add(user_id, datetime.now(UTC).date(), calls, tokens)
+    async def book(self, user_id: str, meter: Meter) -> None:
+        """Book what alignment spent on this user, as it goes."""
+        usage = meter.total
+        tokens = usage.input_tokens + usage.output_tokens
+        await self.budget.add(user_id, datetime.now(UTC).date(), usage.calls, tokens)
+
+    async def account(self, user_id: str, rejected: Sequence[Candidate], critiques: Sequence[Critique]) -> None:
+        """Keep what an alignment refused and criticised; labels are counted anew from here."""
         await self.candidates.save(user_id, rejected)
         await self.critiques.save(user_id, critiques)
         await self.users.aligned(user_id)
@@ -209,7 +326,8 @@ class Services:
     async def close(self) -> None:
         """Flush and release what is open."""
         await self.indexer.close()
-        await self.models.close()
+        if "models" in self.__dict__ or self._given:
+            await self.models.close()
         await self.index.close()
         await self.database.close()
 
@@ -219,8 +337,9 @@ class Services:
         await self.note_label(user_id, Context(user_id=user_id, align="off" if starting else "background"))
 
     def _scheduler(self) -> Scheduler:
-        if on_langgraph_server():
-            return ServerScheduler(self.settings.align_delay_s)
+        served = on_langgraph_server() or "langgraph_api.server" in sys.modules  # a run, or our own routes beside them
+        if served and self.settings.align_by == "server":
+            return ServerScheduler(self.settings.align_delay_s, self.alignment_thread)
         return QueueScheduler(self.jobs, self.settings.align_delay_s)
 
 

@@ -3,7 +3,8 @@
 A builder adds its nodes through ``Watch``: ``add_node("reason", watch("reason", partial(reason, ...)))``. A watched
 node is timed, its failures are counted by name, what it says about the turn is counted, and everything logged meanwhile
 carries graph, node, hashed user and persona version; its trace, where there is one, is told the same. On a server the
-first node of a turn and of feedback asks the limiter. This costs some tens of microseconds a node.
+first node of a turn and of feedback asks the limiter; that of an alignment always does. This costs
+some tens of microseconds a node.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 
 from personaagent.context import Context
-from personaagent.errors import EmptyQuery, PersonaAgentError
+from personaagent.errors import AlignmentRunning, EmptyQuery, PersonaAgentError
 from personaagent.foreground import Foreground
 from personaagent.inputs import user_of
 from personaagent.limits import Limiter
@@ -31,7 +32,8 @@ from personaagent.turn import turn_start
 GraphName = Literal["agent", "simulation", "feedback", "alignment"]
 Node = Callable[..., Awaitable[dict[str, Any]]]
 LIVE = ("agent", "feedback")  # the graphs whose runs somebody waits for
-FIRST, LAST = "load_persona", "infer_feedback"  # nodes of a turn
+FIRST, LAST = "load_persona", "write_memory"  # nodes of a turn
+BEGINS, ENDS = "sample_turns", "refresh_profile"  # and of an alignment
 
 
 class Watch:
@@ -75,7 +77,7 @@ class Watch:
                 traced(graph, user_id, config, self._prices) as trace,
             ):
                 try:
-                    self._admit(graph, name, user_id, state)
+                    self._admit(graph, name, user_id, state, config)
                     result = await (
                         node(state, runtime=runtime, config=config) if wants_config else node(state, runtime=runtime)
                     )
@@ -89,17 +91,26 @@ class Watch:
         watched.__name__ = name
         return watched
 
-    def _admit(self, graph: GraphName, name: str, user_id: str, state: Mapping[str, Any]) -> None:
+    def _admit(
+        self, graph: GraphName, name: str, user_id: str, state: Mapping[str, Any], config: RunnableConfig
+    ) -> None:
+        self._limiter.run_began(user_id, str(config.get("configurable", {}).get("run_id")))
         if graph == "agent" and name == FIRST and self._on_server():
             turn = _turn(state)
             if turn is not None:
                 self._limiter.begin_turn(user_id, turn)
         elif graph == "feedback" and name == "record_feedback" and self._on_server():
             self._limiter.admit_feedback(user_id)
+        elif graph == "alignment" and name == BEGINS:
+            self._limiter.begin_alignment(user_id)
+        elif graph == "alignment":
+            self._limiter.heard_of_alignment(user_id)
 
     def _failed(self, graph: GraphName, user_id: str, state: Mapping[str, Any], error: BaseException) -> None:
         if graph == "agent":
             self._end(user_id, state)  # also of a turn that waits for the user's approval
+        elif graph == "alignment" and not isinstance(error, AlignmentRunning):
+            self._limiter.end_alignment(user_id)
         if isinstance(error, GraphBubbleUp) or not isinstance(error, Exception):
             return
         metrics.errors.labels(type(error).__name__ if isinstance(error, PersonaAgentError) else "unexpected").inc()
@@ -110,7 +121,8 @@ class Watch:
         self, graph: GraphName, name: str, user_id: str, state: Mapping[str, Any], result: Mapping[str, Any]
     ) -> None:
         if graph == "alignment":
-            if name == "refresh_profile":
+            if name == ENDS:
+                self._limiter.end_alignment(user_id)
                 metrics.alignment_ended(state)
             return
         if graph != "agent":

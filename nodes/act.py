@@ -14,11 +14,12 @@ from langgraph.types import interrupt
 from personaagent.context import Context
 from personaagent.inputs import user_of
 from personaagent.state import RespondState
+from personaagent.tools.addresses import known_addresses
+from personaagent.tools.approval import Decision, approval_request, parse_decisions
+from personaagent.tools.registry import ActionSpaces
+from personaagent.tools.space import ActionSpace
 from personaagent.turn import personalized
 from personaagent.types import ToolTrace
-from tools.approval import Decision, approval_request, parse_decisions
-from tools.registry import ActionSpaces
-from tools.space import ActionSpace
 
 Remember = Callable[[str, str], Awaitable[None]]
 NOT_ASKED = Decision(verb="approve")
@@ -34,16 +35,18 @@ async def act(
 ) -> dict[str, Any]:
     """Return one tool message a call, and the traces.
 
-    A call outside the user's action space is refused here a second time, whatever was bound. Tools with side effects
-    wait for the user's approval: the graph is interrupted once for all of a step, before anything runs. In a
-    simulation they are frozen instead, and memory tools see only what came before.
+    A call outside the user's action space is refused here a second time, whatever was bound. Tools with side effects,
+    and calls to addresses that only the model names, wait for the user's approval: the graph is interrupted once for
+    all of a step, before anything runs. In a simulation they are frozen instead, and memory tools see only what came
+    before.
     """
     user_id, before = user_of(runtime), state.get("before")
     personal = personalized(state, runtime.context)
     space = await actions.of(user_id, state.get("persona"), runtime.context.tools, personal=personal)
     message = state["messages"][-1]
     calls = message.tool_calls if isinstance(message, AIMessage) else []
-    asked = [] if before else [c for c in calls if await actions.needs_approval(space, user_id, c)]
+    known = known_addresses(state["messages"], space.searches)
+    asked = [] if before else [c for c in calls if await actions.needs_approval(space, user_id, c, known)]
     decisions = _ask(space, asked, config)
     for call, decision in zip(asked, decisions, strict=True):
         if decision.remember:
@@ -64,6 +67,7 @@ async def act(
             simulate=before is not None,
             recorded=tuple(state.get("recorded", [])),
             approved=call["id"] in decided,
+            known=known,
         )
         return _message(call, text), trace
 

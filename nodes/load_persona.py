@@ -2,58 +2,85 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.errors import StoreError
 from personaagent.inputs import check_query, user_of
+from personaagent.ledger.turns import Known
+from personaagent.persona.standing_wishes import StandingWishes
 from personaagent.ports import PersonaStore
 from personaagent.state import AgentState
-from personaagent.turn import query_of
+from personaagent.turn import interaction_id, query_of, turn_start, without
 from personaagent.types import Persona, UserProfile
 
 
 async def load_persona(
     state: AgentState,
     runtime: Runtime[Context],
+    config: RunnableConfig,
     *,
+    begin: Callable[[str], Awaitable[tuple[Known, UserProfile]]],
     personas: PersonaStore,
     seed: Callable[[str], Awaitable[Persona]],
-    wants: Callable[[str], Awaitable[bool]],
+    wishes: StandingWishes,
     max_query_chars: int,
 ) -> dict[str, Any]:
-    """Return the persona in force, seeded as version 0 where there is none, and an empty scratch for this turn.
+    """Return the persona in force, seeded as version 0 where there is none, the profile, and an empty scratch.
 
-    Without persona where the run or the user (``wants``) has switched personalization off.
+    A wish that is to last is pinned, or taken back, before the pins are read: it holds in this turn.
+    Without persona where the run or the user has switched personalization off.
     Raises InvalidUserId, EmptyQuery, QueryTooLong. A store that is down degrades the turn instead of failing it.
     """
     user_id = user_of(runtime)
-    check_query(query_of(state["messages"]), max_query_chars)
+    query = check_query(query_of(state["messages"]), max_query_chars)
     fresh: dict[str, Any] = {
         "persona": None,
         "pins": [],
         "personalized": runtime.context.personalize,
-        "profile": UserProfile(user_id=user_id),
+        "profile": None,
         "recalled": [],
         "before": None,
         "trace": [],
         "steps": 0,
         "answer": "",
+        "vote": {},
+        "predicted": {},
+        "probabilities": {},
+        "noted": [],
+        "statement": False,
         "degraded": [],
         "persona_version": None,
     }
     if not runtime.context.personalize:
         return fresh
     try:
-        reads = wants(user_id), personas.pins(user_id), personas.current(user_id)
-        wanted, pins, current = await asyncio.gather(*reads)
-        if not wanted:
+        known, profile = await begin(user_id)
+        if not known.personalize:
             return fresh | {"personalized": False}
-        persona = current or await seed(user_id)
+        persona, pins = known.persona or await seed(user_id), known.pins
     except StoreError as error:
-        return fresh | {"degraded": [f"persona: {error}"]}
-    return fresh | {"persona": persona, "pins": [pin.text for pin in pins], "persona_version": persona.version}
+        return fresh | {"degraded": [without("persona", error)]}
+    try:
+        if heeded := await wishes.heed(user_id, query, *_said_in(state, config, user_id)):
+            fresh |= {"noted": list(heeded.noted), "statement": heeded.alone}
+            pins = await personas.pins(user_id)
+    except StoreError as error:
+        fresh["degraded"] = [without("wish", error)]
+    return fresh | {
+        "persona": persona,
+        "pins": [pin.text for pin in pins],
+        "profile": profile,
+        "persona_version": persona.version,
+    }
+
+
+def _said_in(state: AgentState, config: RunnableConfig, user_id: str) -> tuple[str, str | None]:
+    """The interaction that this turn becomes, and its thread."""
+    thread_id = config.get("configurable", {}).get("thread_id")
+    message = state["messages"][turn_start(state["messages"])]
+    return interaction_id(user_id, thread_id, str(message.id)), thread_id

@@ -1,19 +1,21 @@
-"""Take in what the user really wanted: the interaction gets its ground truth."""
+"""Take in what the user says of an answer: a truth, an edit, a pick, a rating, a comment."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, Protocol, cast, get_args
+from typing import Any, Protocol
 
 from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.errors import InvalidLabel
+from personaagent.feedback import feedback_of
 from personaagent.inputs import user_of
+from personaagent.memory.understood import understood
 from personaagent.ports import EpisodicMemory
 from personaagent.state import FeedbackState
-from personaagent.types import Interaction, TruthSource
+from personaagent.types import Interaction
 
 
 class NoteLabel(Protocol):
@@ -31,26 +33,21 @@ async def record_feedback(
     note_label: NoteLabel,
     report: Callable[[Interaction], object],
 ) -> dict[str, Any]:
-    """Return the labelled interaction, which is reported, and whether an alignment is due.
+    """Return the interaction with the feedback, which is reported, what was understood, and whether to align.
 
-    Takes a ground truth (with its source) or a rating of 1 to 5. The same feedback again, in a run that is replayed or
-    carried out anew after a crash, writes and counts nothing. Raises UnknownInteraction, InvalidLabel.
+    Takes a ground truth (with its source), a pick of two answers, a rating or thumb, a comment. A truth and a comment
+    count as labels. The same feedback again, in a run that is replayed or carried out anew after a crash, writes and
+    counts nothing. Raises UnknownInteraction, InvalidLabel.
     """
     began = datetime.now(UTC)
     user_id, key = user_of(runtime), state.get("interaction_id", "")
-    truth, rating = state.get("ground_truth"), state.get("rating")
-    source = state.get("source") or "correction"
-    if source not in get_args(TruthSource):
-        raise InvalidLabel(f"source is {source!r}: give one of {', '.join(get_args(TruthSource))}")
-    if truth is not None:
-        interaction = await episodic.label(user_id, key, truth, cast(TruthSource, source))
-    elif rating is not None:
-        interaction = await episodic.rate(user_id, key, rating)
-    else:
-        raise InvalidLabel("feedback is empty: give ground_truth or rating")
+    if not isinstance(key, str):
+        raise InvalidLabel(f"interaction_id is {type(key).__name__}: give the id that came with the answer")
+    given = feedback_of(state)
+    interaction = await episodic.feedback(user_id, key, given)
     report(interaction)
-    if interaction.ground_truth is None:
-        return {"interaction": interaction, "due": False}
+    told = {"interaction": interaction, "understood": understood(interaction, given)}
+    if interaction.ground_truth is None and given.comment is None:
+        return {**told, "due": False}
     new = interaction.labelled_at is not None and interaction.labelled_at >= began
-    due = await note_label(user_id, runtime.context, new=new)
-    return {"interaction": interaction, "due": due}
+    return {**told, "due": await note_label(user_id, runtime.context, new=new)}

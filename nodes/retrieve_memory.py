@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.errors import StoreError
+from personaagent.head import VOTERS, vote
 from personaagent.inputs import user_of
+from personaagent.memory.earnest import tells
 from personaagent.memory.turned import turned_since
 from personaagent.ports import EpisodicMemory, SemanticMemory, Where
 from personaagent.state import RespondState
-from personaagent.turn import personalized, query_of
+from personaagent.turn import personalized, query_of, without
+from personaagent.types import Recall, UserProfile
+
+REACH = 5  # as many memories are looked at as are put before the model: those that tell of the user come first
+T = TypeVar("T")
 
 
 async def retrieve_memory(
@@ -21,25 +28,55 @@ async def retrieve_memory(
 ) -> dict[str, Any]:
     """Return the top k interactions for this turn's query and the profile (paper, episodic and semantic memory).
 
-    In a simulation both are cut to before ``state["before"]``, and a profile that is there already is of that moment.
-    Without memory the turn goes on and says so.
+    What tells of the user (labelled, or said of themselves) comes before bare questions, however near these are.
+    In a closed answer space the nearest labelled ones also ``vote`` (``personaagent.head``).
+    In a simulation both are cut to before ``state["before"]``. A profile that is there already is this turn's; where
+    both are there nothing is looked up. Without one of them the turn goes on and says so.
     """
     context = runtime.context
     if not personalized(state, context):
         return {}
+    known, choices = state.get("profile"), context.choices or ()
+    if state.get("before") and "recalled" in state and known is not None:
+        # a simulation of the same interaction under another persona has looked it up
+        return {"vote": vote(state["recalled"], choices)}
     user_id = user_of(runtime)
-    before = state.get("before")
-    # in a task with a closed answer space only an answer that is known is evidence, and only while the taste holds
-    closed = bool(context.task and context.choices)
-    persona = state.get("persona")
-    since = turned_since(persona.sections, context.task) if closed and persona else None
-    where = Where(before=before, since=since, task=context.task, labelled=True if closed else None)
+    where, k, reach = _wanted(state, context)
+    missing: list[str] = []
+    recalling = _or(episodic.search(user_id, query_of(state["messages"]), reach, where), [], missing)
+    if known is not None:
+        recalled, profile = await recalling, known
+    else:
+        none = UserProfile(user_id=user_id)
+        reading = _or(semantic.profile(user_id, before=where.before), none, missing)
+        recalled, profile = await asyncio.gather(recalling, reading)
+    recalled = sorted(recalled, key=_bare)[:k]
+    found = {"recalled": recalled, "profile": profile, "vote": vote(recalled, choices)}
+    return found | {"degraded": [*state.get("degraded", []), *dict.fromkeys(missing)]} if missing else found
+
+
+def _wanted(state: RespondState, context: Context) -> tuple[Where, int, int]:
+    """Which memories, how many of them, and how many are looked at for these.
+
+    In a task with a closed answer space only an answer that is known is evidence, and only while the taste holds.
+    """
+    before, persona, k = state.get("before"), state.get("persona"), context.recall_k
+    if not (context.task and context.choices):
+        return Where(before=before, task=context.task), k, REACH * k
+    since = turned_since(persona.sections, context.task) if persona else None
+    k = max(k, VOTERS) if k else k
+    return Where(before=before, since=since, task=context.task, labelled=True), k, k
+
+
+def _bare(recall: Recall) -> bool:
+    """Whether it tells nothing of the user: a question of which no answer that was wanted is known."""
+    return recall.interaction.ground_truth is None and not tells(recall.interaction.query)
+
+
+async def _or(reading: Awaitable[T], otherwise: T, missing: list[str]) -> T:
+    """What is read, or what does instead of it while the store fails: neither memory is lost with the other."""
     try:
-        recalling = episodic.search(user_id, query_of(state["messages"]), context.recall_k, where)
-        if before and "profile" in state:
-            recalled, profile = await recalling, state["profile"]
-        else:
-            recalled, profile = await asyncio.gather(recalling, semantic.profile(user_id, before=before))
+        return await reading
     except StoreError as error:
-        return {"degraded": [*state.get("degraded", []), f"memory: {error}"]}
-    return {"recalled": recalled, "profile": profile}
+        missing.append(without("memory", error))
+        return otherwise

@@ -1,33 +1,61 @@
-"""Keep what happened: the turn becomes one interaction, exactly once."""
+"""Keep what happened: the turn becomes one interaction, exactly once, and labels the one before if it speaks of it."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
 from personaagent.context import Context
-from personaagent.errors import StoreError
+from personaagent.conversation import is_edited
+from personaagent.errors import InputError, StoreError, UnknownInteraction
+from personaagent.feedback import Feedback
 from personaagent.grounding import mark_used
+from personaagent.head import PREDICTED_KEY
 from personaagent.inputs import user_of
-from personaagent.ports import EpisodicMemory, Where
+from personaagent.memory.implicit import reaction
+from personaagent.memory.statements import STATEMENT_KEY, WISH, is_statement
+from personaagent.ports import EpisodicMemory
 from personaagent.state import AgentState
 from personaagent.tracing.runs import TRACE_KEY, trace_of
-from personaagent.turn import RUN_KEY, interaction_id, personalized, query_of, run_of, turn_start
-from personaagent.types import Interaction
+from personaagent.turn import (
+    BROKEN_OFF,
+    EXAMPLES_KEY,
+    RUN_KEY,
+    interaction_id,
+    personalized,
+    query_of,
+    run_of,
+    turn_start,
+    without,
+)
+from personaagent.types import Interaction, Path, Persona
 
-EARLIER = 4  # of a thread's newest interactions, among which an earlier attempt of this run is
+FORGOTTEN = "[forgotten]"
+REMEMBERED = 64  # newest messages of a thread by which its branches are told apart
+DEGRADED_KEY = "degraded"  # of an interaction's metadata: what its answer had to do without
 
 
 async def write_memory(
-    state: AgentState, runtime: Runtime[Context], config: RunnableConfig, *, episodic: EpisodicMemory
+    state: AgentState,
+    runtime: Runtime[Context],
+    config: RunnableConfig,
+    *,
+    episodic: EpisodicMemory,
+    note_turn: Callable[[str, Context, int, str], Awaitable[None]],
+    note_label: Callable[[str, Context], Awaitable[bool]],
+    watch: Callable[[str], Awaitable[Persona | None]],
+    report: Callable[[Interaction], object],
 ) -> dict[str, Any]:
     """Append the turn to episodic memory, once: under an id that a retry or a replay of the message repeats.
 
     A run that a server carries out again from before its first checkpoint has a new id for a message that came
-    without one; its earlier attempt is known by the run.
+    without one; its earlier attempt is known by the run. What the message says of the thread's last answer becomes that
+    one's implicit label, by rules alone; this asks no model and never fails a turn.
     """
     context, user_id = runtime.context, user_of(runtime)
     thread_id = config.get("configurable", {}).get("thread_id")
@@ -35,35 +63,113 @@ async def write_memory(
     key = interaction_id(user_id, thread_id, str(message.id))
     if not personalized(state, context):
         return {"interaction_id": ""}
+    if any(call.name == "forget" and call.outcome == "ok" for call in state.get("trace", [])):
+        return {"interaction_id": "", "messages": await _forgotten(state, user_id, thread_id, episodic)}
     run = run_of(config, state["messages"])
-    interaction = Interaction(
-        id=key,
-        user_id=user_id,
+    metadata = _metadata(state, context, config, run)
+    interaction = _turn(state, context, id=key, user_id=user_id, thread_id=thread_id, metadata=metadata)
+    try:
+        kept = await episodic.keep(
+            user_id,
+            interaction,
+            lambda past: bool(run) and past.metadata.get(RUN_KEY) == run,
+            _path(state["messages"], user_id, thread_id, config),
+        )
+        if kept.new:
+            await note_turn(user_id, context, kept.unread, interaction.query)
+    except StoreError as error:
+        return {"interaction_id": key, "degraded": [*state.get("degraded", []), without("write", error)]}
+    written: dict[str, Any] = {"interaction_id": kept.turn.id}
+    if kept.before is None or state.get("statement"):
+        return written
+    try:
+        labelled = await _inferred(kept.before, query_of(state["messages"]), episodic)
+        if labelled is not None:
+            report(labelled)
+            await note_label(user_id, context)
+            await watch(user_id)
+    except (InputError, StoreError) as error:
+        written["degraded"] = [*state.get("degraded", []), without("feedback", error)]
+    return written
+
+
+def _turn(state: AgentState, context: Context, **known: Any) -> Interaction:
+    choices = tuple(context.choices or ())
+    return Interaction(
         query=query_of(state["messages"]),
         created_at=datetime.now(UTC),
-        thread_id=thread_id,
         task=context.task,
-        choices=tuple(context.choices or ()),
+        choices=choices,
         response=state["answer"] or None,
-        tools=mark_used(state.get("trace", []), state["messages"], state["answer"], context.choices or ()),
+        tools=mark_used(state.get("trace", []), state["messages"], state["answer"], choices),
         persona_version=state.get("persona_version"),
-        metadata=_metadata(context, config, run),
+        **known,
     )
+
+
+async def _inferred(earlier: Interaction, message: str, episodic: EpisodicMemory) -> Interaction | None:
+    """The thread's earlier interaction with the label that this message gives it; None where it gives none.
+
+    What the user said explicitly stays. A wish is no reaction, and nobody reacts to one.
+    """
+    found = None if is_statement(earlier) else reaction(earlier, message)
+    if found is None or found.truth is None:
+        return None
+    if found.kind == "acceptance" and BROKEN_OFF in earlier.metadata.get(DEGRADED_KEY, ()):
+        return None  # half an answer is not what was wanted
+    given = Feedback(ground_truth=found.truth, source="implicit", confidence=found.confidence)
+    labelled = await episodic.feedback(earlier.user_id, earlier.id, given)
+    return labelled if labelled != earlier else None
+
+
+def _path(messages: Sequence[AnyMessage], user_id: str, thread_id: str | None, config: RunnableConfig) -> Path | None:
+    """Where the turn stands in its thread: the newest messages before it, and whether it began at a checkpoint."""
+    if thread_id is None:
+        return None
+    asked = [m for m in messages[: turn_start(messages)] if isinstance(m, HumanMessage)][-REMEMBERED:]
+    before = tuple(interaction_id(user_id, thread_id, str(message.id)) for message in asked)
+    return Path(before=before, forked=bool((config.get("metadata") or {}).get("checkpoint_id")))
+
+
+async def _forgotten(
+    state: AgentState, user_id: str, thread_id: str | None, episodic: EpisodicMemory
+) -> list[BaseMessage]:
+    """The thread's messages without the words of turns that memory has no longer, and of the wish to forget itself.
+
+    A wish to forget is not remembered in words; its reply stays for the user to see.
+    """
+    start = turn_start(state["messages"])
+    blanked: list[BaseMessage] = []
+    gone = False
+    for place, message in enumerate(state["messages"]):
+        if isinstance(message, HumanMessage):
+            gone = place == start or not await _has(
+                episodic, user_id, interaction_id(user_id, thread_id, str(message.id))
+            )
+        if gone and (place <= start or not isinstance(message, AIMessage) or message.tool_calls):
+            blanked.append(message.model_copy(update={"content": FORGOTTEN}))
+    return blanked
+
+
+async def _has(episodic: EpisodicMemory, user_id: str, key: str) -> bool:
     try:
-        if thread_id and run and (earlier := await _earlier_attempt(episodic, user_id, thread_id, run)):
-            return {"interaction_id": earlier}
-        await episodic.append(user_id, interaction)
-    except StoreError as error:
-        return {"interaction_id": key, "degraded": [*state.get("degraded", []), f"write: {error}"]}
-    return {"interaction_id": key}
+        await episodic.get(user_id, key)
+    except UnknownInteraction:
+        return False
+    except StoreError:
+        return True
+    return True
 
 
-async def _earlier_attempt(episodic: EpisodicMemory, user_id: str, thread_id: str, run: str) -> str | None:
-    newest = await episodic.newest(user_id, EARLIER, Where(thread_id=thread_id))
-    return next((past.id for past in newest if past.metadata.get(RUN_KEY) == run), None)
-
-
-def _metadata(context: Context, config: RunnableConfig, run: str | None) -> dict[str, Any]:
-    """What else is kept of the turn: the task's words, its server run, and the trace that feedback on it belongs to."""
-    told = {"instructions": context.instructions, RUN_KEY: run, TRACE_KEY: trace_of(config)}
+def _metadata(state: AgentState, context: Context, config: RunnableConfig, run: str | None) -> dict[str, Any]:
+    """What else is kept: the task's words, the server run, its trace, whether it is no question, what was missing."""
+    told = {
+        "instructions": context.instructions,
+        RUN_KEY: run,
+        TRACE_KEY: trace_of(config),
+        PREDICTED_KEY: state.get("predicted"),
+        STATEMENT_KEY: WISH if state.get("statement") else None,
+        DEGRADED_KEY: state.get("degraded"),
+        EXAMPLES_KEY: 0 if context.choices else sum(is_edited(r.interaction) for r in state.get("recalled", [])),
+    }
     return {name: value for name, value in told.items() if value}

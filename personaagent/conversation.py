@@ -6,17 +6,24 @@ system (frame, pins, persona, task) → demonstrations → earlier conversation 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
 
-from personaagent.models.tokens import count_tokens
-from personaagent.persona.render import system_prompt
+from personaagent.persona.render import small_prompt, system_prompt
 from personaagent.prompts import quote, render
+from personaagent.room import Room
 from personaagent.state import RespondState
-from personaagent.turn import turn_start
-from personaagent.types import Recall, UserProfile
+from personaagent.text import one_line
+from personaagent.turn import turn_start, words_of
+from personaagent.types import Interaction, Recall, UserProfile
 
-HISTORY_TOKENS = 2_000  # of the earlier conversation
+SMALL_HISTORY_TOKENS = 500  # of the earlier conversation, for the small embedded model
+SMALL_EXAMPLES = 2  # labelled memories that it is shown, in free text
+EXAMPLE_CHARS = 160  # of a labelled memory that is shown as an example, about 40 tokens
+EDITED_CHARS = 1_000  # of an edited answer that is shown as an example; a longer one is only quoted
 
 
 def build_messages(
@@ -26,48 +33,108 @@ def build_messages(
     choices: Sequence[str],
     tools: Sequence[str],
     personalize: bool,
+    examples: int = 0,
+    room: Room | None = None,
 ) -> list[BaseMessage]:
-    """Return the messages of one model call for this turn."""
+    """Return the messages of one model call for this turn, which have ``room`` together.
+
+    Of a closed answer space only that many labelled memories are shown as ``examples``: what they say of the answer is
+    in the vote (``personaagent.head``), and so are the statistics of the profile. Of an open one the answers that the
+    user edited are examples, as the user left them: the form of an answer is copied better than it is described. A
+    simulation is shown none of these: what a persona is worth shows where nothing alike is remembered.
+
+    Roles alternate, whatever the thread went through; what a client said as the system stands with the task. What finds
+    no room is cut or left out, least needed first (``personaagent.room``). Raises QueryTooLong where not even the turn
+    itself has any.
+    """
+    room = replace(room) if room else Room()  # a turn may be put together more than once
     start = turn_start(state["messages"])
-    recalled = state.get("recalled", [])
-    shown = demonstrations(recalled, choices)
-    told = [r for r in recalled if not shown or r.interaction.ground_truth not in choices]
-    query = state["messages"][start].text
-    turn: list[BaseMessage] = [HumanMessage(with_memories(query, state.get("profile"), told))]
-    system = system_prompt(
-        state.get("persona"),
-        state.get("pins", []),
-        instructions=instructions,
+    recalled, profile = state.get("recalled", []), state.get("profile")
+    labelled, examples_of = _examples(recalled, choices, examples, simulated=bool(state.get("before")))
+    others = [r for r in recalled if r not in labelled]
+    if labelled and choices and profile is not None:
+        profile = replace(profile, facts=tuple(fact for fact in profile.facts if fact.source != "statistics"))
+    asked = state["messages"][start]
+    system = partial(
+        system_prompt,
+        pins=state.get("pins", []),
+        instructions=_task(state["messages"], instructions),
         choices=choices,
         tools=tools,
         personalize=personalize,
     )
-    return [
-        SystemMessage(system),
-        *shown,
-        *_earlier(state["messages"][:start]),
-        *turn,
-        *state["messages"][start + 1 :],
+    persona = state.get("persona")
+    head = SystemMessage(system(persona))
+    if persona is not None and not room.holds(head, asked):
+        head = SystemMessage(system(None))
+        room.left_out.append("the persona")
+    room.take(head, asked)
+    exchange = room.results(state["messages"][start + 1 :])
+    turn = _turn(asked, room.profile(profile), room.memories([_line(recall) for recall in others]))
+    shown = room.pairs(demonstrations(examples_of))
+    earlier = room.newest(_spoken(state["messages"][:start]))
+    return [head, *shown, *alternating([*earlier, turn]), *exchange]
+
+
+def small_messages(
+    state: RespondState, *, instructions: str | None, personalize: bool, room: Room
+) -> list[BaseMessage]:
+    """Return the messages of free text by the small embedded model: nothing in them but talk.
+
+    Labelled memories are earlier questions with the answers that were wanted, others tell such a model nothing. Raises
+    QueryTooLong where the turn itself has no ``room``.
+    """
+    start = turn_start(state["messages"])
+    simulated = state.get("before") is not None
+    labelled = [
+        recall
+        for recall in state.get("recalled", [])
+        if recall.interaction.ground_truth and not (simulated and is_edited(recall.interaction))
     ]
+    profile = state.get("profile")
+    facts = [fact.text for fact in profile.facts if fact.source != "statistics"] if profile else []
+    system = small_prompt(
+        state.get("persona"), state.get("pins", []), facts, instructions=instructions, personalize=personalize
+    )
+    head, asked = SystemMessage(system), HumanMessage(words_of(state["messages"][start]))
+    room.take(head, asked)
+    shown = room.pairs(demonstrations(labelled[:SMALL_EXAMPLES]))
+    earlier = room.newest(_spoken(state["messages"][:start]), SMALL_HISTORY_TOKENS)
+    return [head, *shown, *alternating([*earlier, asked])]
 
 
-def demonstrations(recalled: Sequence[Recall], choices: Sequence[str]) -> list[BaseMessage]:
-    """Recalled interactions as user and assistant turns, the best match last.
+def demonstrations(labelled: Sequence[Recall]) -> list[BaseMessage]:
+    """Recalled interactions as user and assistant turns, the question cut, the best match last.
 
-    Only truths of a closed answer space are shown in this form: it decides everything for a small model, and a truth
-    that is one of the choices cannot carry an instruction.
+    The form decides everything for a small model. A truth that is one of the choices cannot carry an instruction, and
+    an edited answer stands where the model reads its own words, not where it reads the user's.
     """
     turns: list[BaseMessage] = []
-    for recall in reversed(recalled):
-        if recall.interaction.ground_truth in choices:
-            turns += [HumanMessage(recall.interaction.query), AIMessage(str(recall.interaction.ground_truth))]
+    for recall in reversed(labelled):
+        query = one_line(recall.interaction.query, EXAMPLE_CHARS)
+        turns += [HumanMessage(query), AIMessage(str(recall.interaction.ground_truth))]
     return turns
 
 
-def with_memories(query: str, profile: UserProfile | None, recalled: Sequence[Recall]) -> str:
+def _examples(
+    recalled: Sequence[Recall], choices: Sequence[str], most: int, *, simulated: bool
+) -> tuple[list[Recall], list[Recall]]:
+    """The memories that can be examples, and those that are."""
+    if choices:
+        labelled = [recall for recall in recalled if recall.interaction.ground_truth in choices]
+        return labelled, labelled[:most]
+    edited = [recall for recall in recalled if is_edited(recall.interaction)]
+    return edited, [] if simulated else edited
+
+
+def is_edited(interaction: Interaction) -> bool:
+    """Whether it is an answer that the user edited, and short enough to be shown whole."""
+    truth = interaction.ground_truth
+    return interaction.truth_source == "edit" and truth is not None and len(truth) <= EDITED_CHARS
+
+
+def with_memories(query: str, known: str, lines: Sequence[str]) -> str:
     """The query with what is remembered in front of it, quoted as data; the query alone when nothing is."""
-    lines = [_line(recall) for recall in recalled]
-    known = profile.text if profile else ""
     if not lines and not known:
         return query
     return render(
@@ -78,6 +145,51 @@ def with_memories(query: str, profile: UserProfile | None, recalled: Sequence[Re
     )
 
 
+def remembered(profile: UserProfile | None, recalled: Sequence[Recall]) -> str:
+    """What is remembered, as it stands in front of a question; empty where nothing is.
+
+    The model is another's, so its context is not known here.
+    """
+    room = Room()
+    return with_memories("", room.profile(profile), room.memories([_line(recall) for recall in recalled])).strip()
+
+
+def alternating(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """The messages with neighbours of one role as one: a turn that failed left a question without an answer."""
+    merged: list[BaseMessage] = []
+    for message in messages:
+        if merged and type(merged[-1]) is type(message):
+            merged[-1] = merged[-1].model_copy(update={"content": _joined(merged[-1].content, message.content)})
+        else:
+            merged.append(message)
+    return merged
+
+
+def _joined(first: str | list[Any], second: str | list[Any]) -> str | list[Any]:
+    if isinstance(first, str) and isinstance(second, str):
+        return f"{first}\n\n{second}"
+    return [
+        part
+        for told in (first, second)
+        for part in ([{"type": "text", "text": told}] if isinstance(told, str) else told)
+    ]
+
+
+def _turn(asked: BaseMessage, known: str, lines: Sequence[str]) -> HumanMessage:
+    """This turn's message with its memories; what else than text is in it is passed on."""
+    text = with_memories(asked.text, known, lines)
+    if isinstance(asked.content, str):
+        return HumanMessage(text)
+    others = [part for part in asked.content if not isinstance(part, str) and part.get("type") != "text"]
+    return HumanMessage([{"type": "text", "text": text}, *others] if others else text)
+
+
+def _task(messages: Sequence[AnyMessage], instructions: str | None) -> str | None:
+    """The task, and what the client said as the system."""
+    said = [m.text.strip() for m in messages if isinstance(m, SystemMessage) and m.text.strip()]
+    return "\n\n".join([*([instructions] if instructions else []), *dict.fromkeys(said)]) or None
+
+
 def _line(recall: Recall) -> str:
     """One episode: what the user said and, where it is known, what the user really wanted; never our own guess."""
     interaction = recall.interaction
@@ -85,16 +197,14 @@ def _line(recall: Recall) -> str:
     return f"- {interaction.created_at:%Y-%m-%d}: {interaction.query}{truth}"
 
 
-def _earlier(messages: Sequence[AnyMessage]) -> list[BaseMessage]:
-    """The newest earlier messages of the thread within ``HISTORY_TOKENS``, from a human message on, no tool talk."""
-    spoken = [m for m in messages if not isinstance(m, ToolMessage) and m.text.strip()]
-    kept: list[BaseMessage] = []
-    budget = HISTORY_TOKENS
-    for message in reversed(spoken):
-        budget -= count_tokens(message.text)
-        if budget < 0:
-            break
-        kept.insert(0, HumanMessage(message.text) if isinstance(message, HumanMessage) else AIMessage(message.text))
-    while kept and not isinstance(kept[0], HumanMessage):
-        kept.pop(0)
-    return kept
+def _spoken(messages: Sequence[AnyMessage]) -> list[BaseMessage]:
+    """What user and assistant said before, no tool talk, roles alternating from a user's message on."""
+    said: list[BaseMessage] = []
+    for message in messages:
+        if isinstance(message, HumanMessage) and (text := words_of(message)):
+            said.append(HumanMessage(text))
+        elif isinstance(message, AIMessage) and message.text.strip():
+            said.append(AIMessage(message.text))
+    while said and not isinstance(said[0], HumanMessage):
+        said.pop(0)
+    return alternating(said)

@@ -12,12 +12,17 @@ PersonaAgentError
 │   ├── UnknownVersion
 │   ├── UnknownPin
 │   ├── UnknownTool
+│   ├── ToolDenied            a tool that the user, or the deployment, does not grant
 │   ├── InvalidFact           a statement that is empty or too long to be a fact
+│   ├── InvalidContext        a field of a run's context that is of another kind or over its bound
+│   ├── InvalidItem           an item of the memory store that cannot be kept, or not changed this way
+│   ├── ForeignNamespace      a namespace of the memory store that is not the user's own
 │   ├── InvalidVector
 │   ├── InvalidPersona        a persona text that breaks a rule of its shape
 │   └── RequestTooLarge       a request body over ``Settings.max_request_bytes``
 ├── ConflictError             somebody else was faster; read again and decide
-│   └── PersonaConflict
+│   ├── PersonaConflict
+│   └── AlignmentRunning      an alignment of this user is under way
 ├── StoreError                the ledger or the index cannot be used now
 │   ├── LedgerUnavailable
 │   ├── IndexUnavailable
@@ -28,11 +33,13 @@ PersonaAgentError
 │   ├── ModelUnreachable
 │   ├── ModelDenied           wrong or missing key
 │   ├── ModelRefused          the request itself: too long, or of a form that the endpoint does not know
-│   └── ModelOutputInvalid    empty, truncated or not of the asked form
+│   ├── ModelOutputInvalid    empty, truncated or not of the asked form
+│   └── OwnAnswerFailed       the answering agent that was handed in raised, or returned no text
 ├── NotSignedIn               nobody is signed in, or what proves who it is was not accepted
 ├── IdentityUnavailable       the identity provider's keys cannot be fetched now
 ├── TooManyRequests           over a limit by time: wait ``retry_after_s`` and send it again
 │   ├── TooManyTurns
+│   ├── TooManyRuns           of this user, that wait for their turn or were asked for within a minute
 │   └── TooMuchFeedback
 ├── BudgetSpent               the user's budget for the day is used up
 └── SetupError                something is not installed or not configured
@@ -43,7 +50,11 @@ class PersonaAgentError(Exception):
     """Base of all named failures. ``str(error)`` is one line that a user can act on."""
 
 
-class InputError(PersonaAgentError):
+class ReadableError(PersonaAgentError, RuntimeError):
+    """A failure whose message is for whoever asked: LangGraph server shows a client those of built-in kinds only."""
+
+
+class InputError(ReadableError):
     """What the caller gave cannot be used; nothing was changed."""
 
 
@@ -87,8 +98,24 @@ class UnknownTool(InputError):
     """No tool of that name is registered."""
 
 
+class ToolDenied(InputError):
+    """A tool that the user, or the deployment, does not grant."""
+
+
 class InvalidFact(InputError):
     """A statement is empty, or longer than a fact may be."""
+
+
+class InvalidContext(InputError):
+    """A field of a run's context is of another kind than it should be, or over its bound."""
+
+
+class InvalidItem(InputError):
+    """An item of the memory store that cannot be kept, or not changed this way."""
+
+
+class ForeignNamespace(InputError):
+    """A namespace of the memory store that is not the user's own; nothing was read or written."""
 
 
 class InvalidVector(InputError):
@@ -103,7 +130,7 @@ class RequestTooLarge(InputError):
     """The body of a request is longer than ``Settings.max_request_bytes``."""
 
 
-class ConflictError(PersonaAgentError):
+class ConflictError(ReadableError):
     """Somebody else was faster; read again and decide."""
 
 
@@ -111,16 +138,27 @@ class PersonaConflict(ConflictError):
     """The persona's current version is no longer the expected parent."""
 
 
+class AlignmentRunning(ConflictError):
+    """Another alignment of this user is under way; one at a time is."""
+
+
 class StoreError(PersonaAgentError):
     """The ledger or the index cannot be used now."""
+
+    # what whoever asks is told: a message may name hosts, users of the database and paths, which are the operator's
+    told: str = "what is kept cannot be used now"
 
 
 class LedgerUnavailable(StoreError):
     """The database does not answer."""
 
+    told = "the ledger does not answer now"
+
 
 class IndexUnavailable(StoreError):
     """The vector index does not answer."""
+
+    told = "the index cannot be used now"
 
 
 class HomeNotWritable(StoreError):
@@ -133,6 +171,8 @@ class HomeInUse(StoreError):
 
 class EmbedderChanged(StoreError):
     """The index holds vectors of another embedding model; ``personaagent memory reindex`` migrates it."""
+
+    told = "the index is of another embedding model: `personaagent memory reindex` makes it anew"
 
 
 class ModelError(PersonaAgentError):
@@ -148,11 +188,27 @@ class ModelDenied(ModelError):
 
 
 class ModelRefused(ModelError):
-    """The endpoint refuses the request itself: too long, or of a form that it does not know."""
+    """The endpoint refuses the request itself; ``parameter`` names what it does not know of it, where that is told."""
+
+    def __init__(self, message: str, *, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
+class ContextTooLong(ModelRefused):
+    """What was sent is longer than the model's context; ``limit`` is that in tokens, None where it is not told."""
+
+    def __init__(self, message: str, limit: int | None = None) -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class ModelOutputInvalid(ModelError):
     """The model's answer is empty, truncated or not of the asked form."""
+
+
+class OwnAnswerFailed(ModelError):
+    """The answering agent that was handed in raised, or returned something that is no text."""
 
 
 class NotSignedIn(PersonaAgentError):
@@ -163,7 +219,7 @@ class IdentityUnavailable(PersonaAgentError):
     """The identity provider's keys cannot be fetched now, so nobody new can be told from anybody else."""
 
 
-class TooManyRequests(PersonaAgentError):
+class TooManyRequests(ReadableError):
     """Over a limit by time; nothing was done. ``retry_after_s`` says when to send it again."""
 
     def __init__(self, message: str, retry_after_s: int) -> None:
@@ -175,11 +231,15 @@ class TooManyTurns(TooManyRequests):
     """This user has too many turns a minute, or too many at once."""
 
 
+class TooManyRuns(TooManyRequests):
+    """More runs of a user wait, or were asked for within a minute, than are allowed; none was made."""
+
+
 class TooMuchFeedback(TooManyRequests):
     """This user gives too much feedback a minute."""
 
 
-class BudgetSpent(PersonaAgentError):
+class BudgetSpent(ReadableError):
     """The user's alignment budget for the day is used up; it waits for tomorrow."""
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Any
 
 from personaagent.errors import EmptyQuery, InvalidUserId, QueryTooLong
 
 MAX_USER_ID_CHARS = 256
+_DECIMALS = re.compile(r"([.,]\d{6})\d+")
 
 
 def check_user_id(user_id: object) -> str:
@@ -35,6 +40,31 @@ def check_query(query: str, max_chars: int) -> str:
             "or raise PERSONAAGENT_MAX_QUERY_CHARS"
         )
     return query
+
+
+def moment_of(text: str) -> datetime:
+    """The time of a text as ISO 8601 or RFC 3339 write it, in UTC; naive means UTC.
+
+    Any number of decimals is read, microseconds are kept; a leap second is the one before. Raises ValueError.
+    """
+    plain = _DECIMALS.sub(r"\1", text.strip().upper())
+    plain = re.sub(r"([T ]\d\d:?\d\d:?)60(?!\d)", r"\g<1>59", plain)
+    try:
+        moment = datetime.fromisoformat(plain)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time lies between the years 1 and 9999") from error
+
+
+def check_context(told: Mapping[str, Any]) -> None:
+    """See that a run's context, as a client sent it, can be one; what is no field of it is left to the server.
+
+    Raises InvalidContext, before anything of the run is kept.
+    """
+    from personaagent.context import Context  # pydantic, which no check of a user id needs
+
+    known = {field.name for field in fields(Context)}
+    Context(**{"user_id": "", **{name: value for name, value in told.items() if name in known}})
 
 
 def user_of(runtime: Any) -> str:

@@ -7,33 +7,39 @@ cannot be used now. Adapters live in ``ledger``, ``memory``, ``persona`` and ``m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
+from personaagent.feedback import Feedback
 from personaagent.types import (
     Fact,
     FactOperation,
     Interaction,
+    Kept,
+    Path,
     Persona,
     PersonaOrigin,
     Pin,
+    PinOrigin,
     Recall,
     Sections,
-    TruthSource,
     UserProfile,
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
+    from numpy.typing import NDArray
+
+    from personaagent.models.card import Card
 
 Role = Literal["agent", "simulator", "critic", "editor", "summarizer"]
-Vectors = NDArray[np.float32]
+Vectors: TypeAlias = "NDArray[np.float32]"
+# an answering agent of the caller's own: a coroutine function of (system prompt, messages), or a LangChain Runnable
+Answer = Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +52,7 @@ class Where:
     thread_id: str | None = None
     labelled: bool | None = None
     exclude: frozenset[str] = frozenset()  # interaction ids
+    abandoned: bool | None = False  # None: those on abandoned branches of a thread too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +118,21 @@ class EpisodicMemory(Protocol):
         ``created_at`` is moved on by microseconds where another interaction of the user has it already.
         """
 
+    async def keep(
+        self,
+        user_id: str,
+        turn: Interaction,
+        again: Callable[[Interaction], bool] = lambda _: False,
+        path: Path | None = None,
+    ) -> Kept:
+        """Store a turn like ``append``, unless one of its thread's newest is this one ``again``.
+
+        The same id with another answer is an answer made anew. ``path`` says where in its thread the turn stands: what
+        is on other branches since then is abandoned.
+
+        What feedback and reading need to know of it is told with it.
+        """
+
     async def append_many(self, user_id: str, interactions: Sequence[Interaction]) -> int:
         """Store many; returns how many were new. All of them or none."""
 
@@ -123,22 +145,12 @@ class EpisodicMemory(Protocol):
     async def newest(self, user_id: str, limit: int, where: Where = Where()) -> list[Interaction]:
         """The newest ``limit`` interactions, oldest first."""
 
-    async def label(
-        self,
-        user_id: str,
-        interaction_id: str,
-        ground_truth: str,
-        source: TruthSource,
-        *,
-        confidence: float = 1.0,
-    ) -> Interaction:
-        """Set what the user really wanted. Explicit truth replaces implicit, never the reverse.
+    async def feedback(self, user_id: str, interaction_id: str, given: Feedback) -> Interaction:
+        """Take in what the user says of an answer; the same again changes nothing. Returns the interaction with it.
 
-        Raises UnknownInteraction, InvalidLabel.
+        Explicit truth replaces implicit, never the reverse; a rating from 4 up makes the response the ground truth
+        where there is no explicit one. Raises UnknownInteraction, InvalidLabel.
         """
-
-    async def rate(self, user_id: str, interaction_id: str, rating: int) -> Interaction:
-        """Set what the user thought of the response, 1 to 5; from 4 up the response becomes the ground truth."""
 
     async def count(self, user_id: str, where: Where = Where()) -> int:
         """How many interactions the user has."""
@@ -200,8 +212,22 @@ class PersonaStore(Protocol):
     async def pins(self, user_id: str) -> list[Pin]:
         """The user's own instructions, oldest first."""
 
-    async def pin(self, user_id: str, text: str) -> Pin:
-        """Add an instruction that alignment may never touch; raises InvalidPersona (empty, over 500 characters)."""
+    async def pin(
+        self,
+        user_id: str,
+        text: str,
+        *,
+        origin: PinOrigin = "user",
+        said_in: str | None = None,
+        replaces: Collection[str] = (),
+    ) -> Pin:
+        """Add an instruction that alignment may never touch; raises InvalidPersona (empty, over 500 characters).
+
+        ``said_in`` is the interaction of a wish; the pins of the ids in ``replaces`` go.
+        """
+
+    async def reword(self, user_id: str, pin_id: str, text: str) -> None:
+        """Put an instruction in other words; raises UnknownPin, InvalidPersona."""
 
     async def unpin(self, user_id: str, pin_id: str) -> None:
         """Remove one; unknown ids are passed over."""
@@ -211,10 +237,13 @@ class Models(Protocol):
     """Chat models by role, behind one OpenAI-compatible endpoint or the embedded default."""
 
     embedded: bool  # the small embedded model runs: it cannot call tools or write personas, only classify
-    tool_calling: bool  # whether the agent's model is given tools
+    tool_calling: bool  # whether the agent's model may be given tools; its card says when
 
     def name(self, role: Role) -> str:
         """The model's name, for records."""
+
+    async def card(self, role: Role) -> Card:
+        """What the role's model can do, as far as it is known; found out at the first use."""
 
     async def chat(self, role: Role) -> BaseChatModel:
         """The chat model of a role; calls are metered (``models.meter``) and raise ModelError.
@@ -224,6 +253,11 @@ class Models(Protocol):
 
     async def choose(self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]) -> str:
         """Ask for exactly one of ``choices`` by constrained output; raises ModelOutputInvalid for anything else."""
+
+    async def probabilities(
+        self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]
+    ) -> dict[str, float] | None:
+        """How likely the model answers each of ``choices``, summing to 1; None where the endpoint does not tell."""
 
     async def structured(
         self, role: Role, messages: Sequence[BaseMessage], schema: Mapping[str, Any]

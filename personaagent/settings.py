@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
-from platformdirs import user_data_path
+from platformdirs import user_config_path, user_data_path
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -13,12 +14,18 @@ SigningAlgorithm = Literal[  # asymmetric only: what a server needs to verify ca
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 ]
 
+# a person's own settings, for every folder (`personaagent config`); PERSONAAGENT_CONFIG names another file
+OWN_SETTINGS = Path(os.environ.get("PERSONAAGENT_CONFIG") or user_config_path("personaagent") / "settings.env")
+
 
 class Settings(BaseSettings):
-    """Every field is set by ``PERSONAAGENT_<FIELD>`` unless it names another variable."""
+    """Every field is set by ``PERSONAAGENT_<FIELD>`` unless it names another variable.
+
+    The environment comes first, then the folder's ``.env``, then ``OWN_SETTINGS``.
+    """
 
     model_config = SettingsConfigDict(
-        env_prefix="PERSONAAGENT_", env_file=".env", extra="ignore", populate_by_name=True, frozen=True,
+        env_prefix="PERSONAAGENT_", env_file=(OWN_SETTINGS, ".env"), extra="ignore", populate_by_name=True, frozen=True,
         env_ignore_empty=True,  # compose passes what is unset as ""
     )  # fmt: skip
 
@@ -55,7 +62,13 @@ class Settings(BaseSettings):
     embedding_dim: int = Field(1536, gt=0, description="dimension of embedding_model's vectors")
     embedded_gguf: Path | None = Field(None, description="any other GGUF file for the embedded model")
     embedded_context: int = Field(4096, ge=1024, description="tokens of context of the embedded model")
-    tool_calling: Literal["auto", "on", "off"] = Field("auto", description="auto: on for endpoints, off embedded")
+    embedded_answer_tokens: int = Field(120, ge=16, description="longest answer in free text of the embedded model")
+    model_context: int | None = Field(
+        None, ge=512, description="tokens of the models' context; unset: asked of the endpoint, or learnt from it"
+    )
+    tool_calling: Literal["auto", "on", "off"] = Field(
+        "auto", description="auto: by how the endpoint's model calls tools, off embedded"
+    )
     model_timeout_s: float = Field(120.0, gt=0, description="seconds that a model call may take")
     model_retries: int = Field(2, ge=0, description="retries of a failed model call")
     max_concurrency: int = Field(8, ge=1, description="model calls of one alignment at once")
@@ -78,6 +91,12 @@ class Settings(BaseSettings):
         600.0, gt=0, description="seconds that fetched signing keys are used before a refresh"
     )
     studio_access: Literal["auto", "on", "off"] = Field("auto", description="auto: on in dev, off otherwise")
+    allowed_hosts: frozenset[str] | None = Field(
+        None, description="host names that a server answers as, outside of development, as a JSON list; unset: any"
+    )
+    webhook_hosts: frozenset[str] | None = Field(
+        None, description="hosts that webhooks may go to although they are not public, as a JSON list"
+    )
     session_secret: SecretStr | None = Field(
         None, min_length=32, description="signs the page's cookies; unset: one is made and kept in the data folder"
     )
@@ -93,7 +112,12 @@ class Settings(BaseSettings):
     concurrent_turns: int = Field(8, ge=0, description="turns of a user that may be answered at once")
     feedback_per_minute: int = Field(240, ge=0, description="feedback that a user may give within a minute")
     requests_per_minute: int = Field(600, ge=0, description="requests of a user to the page and other own routes")
+    pending_runs: int = Field(32, ge=0, description="runs of a user that may wait to be carried out, also in one batch")
+    limits_folder: Path | None = Field(None, description="where processes of one machine count requests together")
     max_request_bytes: int = Field(2_000_000, ge=0, description="longest body of a request to the server")
+    max_upload_bytes: int = Field(
+        200_000_000, ge=0, description="longest file of a history that the page takes; 0: any"
+    )
 
     # operation
     log_salt: SecretStr | None = Field(
@@ -125,11 +149,29 @@ class Settings(BaseSettings):
 
     # alignment
     align_after: int = Field(3, ge=1, description="new labels after which alignment is due")
+    align_by: Literal["server", "worker"] = Field(
+        "server",
+        description="who carries out background alignments: the server itself, or `personaagent worker` processes "
+        "(needs `QDRANT_URL`)",
+    )
     align_delay_s: float = Field(2.0, ge=0, description="debounce: labels that come within it share one alignment")
     align_daily_calls: int = Field(2_000, ge=0, description="model calls of alignment a user and day")
     align_daily_tokens: int = Field(2_000_000, ge=0, description="tokens of alignment a user and day")
-    judge_text: bool = Field(False, description="a model (role critic) grades half of the loss of a free text")
+    align_seconds: float | None = Field(
+        None,
+        ge=0,
+        description="seconds of one alignment; unset: 180 for a model on this machine, else 600; 0: no limit",
+    )
+    align_calls: int = Field(120, ge=0, description="model calls of one alignment; 0: no limit")
+    align_readings: int = Field(
+        8, ge=0, description="model calls of one alignment that read interactions into semantic memory; 0: none"
+    )
+    align_answer_tokens: int = Field(
+        512, ge=16, description="longest answer of a simulation; it gets twice the truth's tokens and 32 up to this"
+    )
     gate_margin: float = Field(0.01, ge=0, le=1, description="mean loss by which a candidate must win")
-    gate_confidence: float = Field(0.8, ge=0.5, lt=1, description="posterior that it is better, to be committed")
+    gate_confidence: float = Field(
+        0.95, ge=0.5, lt=1, description="1 - the chance that a version is ever replaced by one that is no better"
+    )
     approve_edits: bool = Field(False, description="ask before a persona is committed; without a thread none is")
     implicit_by_model: bool = Field(False, description="a model reads, in alignments, how the user took past answers")

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from langchain_core.messages import AnyMessage, HumanMessage
-from langchain_core.runnables import RunnableConfig
+from personaagent.errors import EmptyQuery, PersonaAgentError, StoreError
 
-from personaagent.context import Context
-from personaagent.errors import EmptyQuery
-from personaagent.state import RespondState
+if TYPE_CHECKING:  # the command line, which forgets and lists, needs none of these
+    from langchain_core.messages import AnyMessage
+    from langchain_core.runnables import RunnableConfig
+
+    from personaagent.context import Context
+    from personaagent.state import RespondState
 
 RUN_KEY: Final = "run"  # of an interaction's metadata
+EXAMPLES_KEY: Final = "examples"  # likewise: how many edited answers it was shown as examples
+CUT: Final = "cut"  # the finish reason of a stream that just ended
+BREAKS_OFF: Final = frozenset({"length", CUT})
+BROKEN_OFF: Final = "model: the answer breaks off before its end"  # in ``degraded``
+_log = logging.getLogger(__name__)
 _NAMESPACE: UUID = uuid5(NAMESPACE_URL, "personaagent/interaction")
 
 
 def turn_start(messages: Sequence[AnyMessage]) -> int:
     """Index of this turn's human message, the newest one; raises EmptyQuery when there is none."""
+    from langchain_core.messages import HumanMessage
+
     for index in range(len(messages) - 1, -1, -1):
         if isinstance(messages[index], HumanMessage):
             return index
@@ -31,8 +41,23 @@ def personalized(state: RespondState, context: Context) -> bool:
 
 
 def query_of(messages: Sequence[AnyMessage]) -> str:
-    """The text of this turn's human message."""
-    return messages[turn_start(messages)].text
+    """The words of this turn's human message."""
+    return words_of(messages[turn_start(messages)])
+
+
+def words_of(message: AnyMessage) -> str:
+    """A message's text, with the kind of what else is in it (``[image]``): what memory and later turns have of it."""
+    if isinstance(message.content, str):
+        return message.text
+    kinds = [str(p.get("type", "")) for p in message.content if not isinstance(p, str)]
+    notes = [f"[{kind.partition('_')[0]}]" for kind in kinds if kind not in {"text", "thinking", "reasoning", ""}]
+    return " ".join([*([message.text] if message.text.strip() else []), *notes])
+
+
+def without(part: str, error: PersonaAgentError) -> str:
+    """The note that a turn goes on without a part: what the user may know of it; the log has the whole."""
+    _log.warning("a turn goes on without %s: %s", part, error)
+    return f"{part}: {error.told if isinstance(error, StoreError) else error}"
 
 
 def interaction_id(user_id: str, thread_id: str | None, message_id: str) -> str:
@@ -45,5 +70,7 @@ def run_of(config: RunnableConfig, messages: Sequence[AnyMessage]) -> str | None
 
     A message without an id of the client's gets a new one each time, so its id does not tell that.
     """
+    from langchain_core.messages import HumanMessage
+
     run_id = config.get("configurable", {}).get("run_id")
     return f"{run_id}/{sum(isinstance(m, HumanMessage) for m in messages)}" if run_id else None

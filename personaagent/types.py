@@ -12,9 +12,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-TruthSource = Literal["imported", "correction", "choice", "rating", "edit", "implicit"]
+TruthSource = Literal["imported", "correction", "choice", "rating", "edit", "pick", "implicit"]
 ToolOutcome = Literal["ok", "error", "refused", "timeout", "rejected"]
 PersonaOrigin = Literal["seed", "aligned", "manual", "rollback", "rebuilt", "imported"]
+PinOrigin = Literal["user", "wish"]
 FactStatus = Literal["active", "superseded", "retired"]
 
 
@@ -44,6 +45,7 @@ class Interaction:
 
     ``response`` is what the agent answered (None for imported history); ``ground_truth`` is what the user really
     said, chose or wrote, never the agent's own guess. ``choices`` is the closed answer space, empty for free text.
+    Of an edit (``truth_source``) ``response`` is what the agent wrote and ``ground_truth`` what the user made of it.
     """
 
     id: str
@@ -59,17 +61,53 @@ class Interaction:
     ground_truth: str | None = None
     truth_source: TruthSource | None = None
     truth_confidence: float | None = None  # 0..1; explicit truth is 1.0
-    rating: int | None = None  # 1..5, what the user thought of the response
+    rating: int | None = None  # 1..5, what the user thought of the response; a thumb is 5 or 1
+    comment: str | None = None  # what the user said of the response, in words
+    rejected: str | None = None  # the answer that the user did not pick, of two
     labelled_at: datetime | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    abandoned: bool = False  # the user went on from before it: edited, asked anew or forked
+
+    def __str__(self) -> str:
+        known = self.ground_truth or self.response or ""
+        return f"{self.created_at:%Y-%m-%d %H:%M} {self.query}" + (f" → {known}" if known else "") + f" ({self.id})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """Where in its thread a turn stands: the interactions before it, oldest first, and whether it is a fork."""
+
+    before: tuple[str, ...] = ()
+    forked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What became of a turn: the interaction as it is stored (that of an earlier attempt, where there was one).
+
+    ``before`` is the one before it in its thread; None where this is not the thread's newest. ``unread`` is how many of
+    the user's interactions semantic memory has not read.
+    """
+
+    turn: Interaction
+    new: bool
+    before: Interaction | None = None
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recall:
-    """A remembered interaction and how well it fits the query (higher is better, comparable within one search)."""
+    """A remembered interaction and how well it fits the query (higher is better, comparable within one search).
+
+    ``similarity`` is the cosine of the two meanings, -1..1, where it is known.
+    """
 
     interaction: Interaction
     score: float
+    similarity: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.score:.2f} {self.interaction}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +128,9 @@ class Fact:
     status: FactStatus = "active"
     superseded_by: str | None = None
     source: str = "summarizer"  # who proposed it: summarizer | statistics | user
+
+    def __str__(self) -> str:
+        return self.text + ("" if self.status == "active" else f" ({self.status})") + f" ({self.id})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,18 +161,30 @@ class FactOperation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clause:
-    """One sentence of a persona and the ids of the interactions it stands on (empty: it came with the template)."""
+    """One sentence of a persona and the ids of the interactions it stands on (empty: it came with the template).
+
+    ``kind`` names the proposer that counts it and may count it anew; None: a model, the template or the user wrote it.
+    """
 
     text: str
     evidence: tuple[str, ...] = ()
+    kind: str | None = None
+
+    def __str__(self) -> str:
+        return self.text
 
 
 Sections = Mapping[Section, tuple[Clause, ...]]
 
 
+def clauses_of(sections: Sections) -> list[Clause]:
+    """All clauses, section by section."""
+    return [clause for clauses in sections.values() for clause in clauses]
+
+
 def evidence_of(sections: Sections) -> tuple[str, ...]:
     """The ids of all interactions that any clause stands on, each once, in order of appearance."""
-    return tuple(dict.fromkeys(i for clauses in sections.values() for clause in clauses for i in clause.evidence))
+    return tuple(dict.fromkeys(i for clause in clauses_of(sections) for i in clause.evidence))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +207,18 @@ class Persona:
     loss_after: float | None = None
     aligned_through: datetime | None = None
 
+    def __str__(self) -> str:
+        """The version on one line: number, origin, proposer, parent, loss, time."""
+        parts = [f"persona {self.version}", self.origin]
+        if self.proposer and self.proposer != self.origin:
+            parts.append(f"by {self.proposer}")
+        if self.parent is not None:
+            parts.append(f"from {self.parent}")
+        if self.loss_before is not None and self.loss_after is not None:
+            parts.append(f"loss {self.loss_before:.2f} → {self.loss_after:.2f}")
+        parts.append(f"{self.created_at:%Y-%m-%d %H:%M}")
+        return " · ".join(parts)
+
     @property
     def evidence(self) -> tuple[str, ...]:
         """The ids of all interactions that any clause stands on, each once, in order of appearance."""
@@ -168,6 +233,11 @@ class Pin:
     user_id: str
     text: str
     created_at: datetime
+    origin: PinOrigin = "user"  # wish: said in a conversation
+    said_in: str | None = None  # the interaction that a wish was said in
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.id})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +261,7 @@ class Simulation:
     """What the agent would have answered to a past interaction under some persona (paper, r-hat).
 
     ``loss`` is in 0..1 (0: the ground truth). ``error`` names why there is no answer; then ``loss`` is 1.
+    ``p_truth`` is the probability that a closed choice gave the truth, None where none is known.
     """
 
     interaction_id: str
@@ -200,6 +271,8 @@ class Simulation:
     loss: float
     tools: tuple[ToolTrace, ...] = ()
     error: str | None = None
+    p_truth: float | None = None
+    predicted: Mapping[str, Mapping[str, float]] | None = None  # what model and vote foretold, in a closed answer space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,3 +326,21 @@ class Candidate:
     verdict: Verdict | None = None
     run: str | None = None  # of the alignment; None: kept by a version that did not note it
     epoch: int | None = None  # from 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenger:
+    """A candidate that is ahead of the version in force but not proven: every later label judges it too.
+
+    ``evidence`` is the state of the gate's test (plain JSON); ``judged`` names the interactions in it.
+    """
+
+    id: str
+    user_id: str
+    base_version: int  # the version it would replace; of another one it is dropped
+    proposer: str
+    sections: Sections
+    reason: str
+    evidence: Mapping[str, Any]
+    judged: tuple[str, ...]
+    created_at: datetime

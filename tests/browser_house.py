@@ -6,12 +6,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 CHROMIUM = os.environ.get("PERSONAAGENT_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 DESKTOP, PHONE = (1280, 900), (390, 844)
@@ -36,3 +36,23 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def signed_in(
+    browser: Browser, entry: str, user: str, *, timeout_ms: int, size: tuple[int, int] = DESKTOP, **options: Any
+) -> Iterator[Page]:
+    """The chat of a user who signed in by the address ``entry``; at the end its console may hold refusals alone."""
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
+    page = context.new_page()
+    page.set_default_timeout(timeout_ms)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(entry)
+    page.get_by_label("Your user name").fill(user)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_label("Your message").wait_for()
+    yield page
+    assert [text for text in said if "responded with a status of 4" not in text] == []
+    context.close()

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-import graph.services
-from app.cli import main
-from graph.services import Services
+from personaagent.app.cli import main
+from personaagent.graph import services as wiring
+from personaagent.graph.services import Services
 from personaagent.settings import Settings
 from scripted import HashEmbedder, ScriptedModels
 
@@ -40,12 +40,12 @@ def scripted_models() -> ScriptedModels:
 @pytest.fixture
 def cli(scripted_models: ScriptedModels, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     """Run ``personaagent ...`` and return its exit code and what it wrote."""
-    real = graph.services.Services
+    real = wiring.Services
 
     def services(settings: Settings | None = None) -> Services:
         return real(settings, models=scripted_models, embedder=HashEmbedder())
 
-    monkeypatch.setattr(graph.services, "Services", services)
+    monkeypatch.setattr(wiring, "Services", services)
 
     def run(*arguments: str) -> Ran:
         capsys.readouterr()

@@ -27,6 +27,7 @@ async def fill(house: House, user: str, first: int) -> None:
             response=f"you like the {SECRET}" if n in {3, 7} else "fine",
             task="music" if n in {3, 7} else "other",
             thread_id=f"{user}-thread-{n}",
+            metadata={"run": f"run-{n}/1"},
             ground_truth=SECRET if n in {3, 7} else "plain",
             truth_source="correction",
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from graph.services import Services
+from personaagent.graph.services import Services
 from personaagent.settings import Settings
 from personaagent.types import Interaction
 from scripted import HashEmbedder, ScriptedModels

@@ -128,11 +128,11 @@ class House:
             raise LedgerUnavailable("the ledger is down")
 
         self.interactions.append = fail  # type: ignore[method-assign]
-        self.interactions.label = fail  # type: ignore[method-assign]
-        self.interactions.rate = fail  # type: ignore[method-assign]
+        self.interactions.keep = fail  # type: ignore[method-assign]
+        self.interactions.feedback = fail  # type: ignore[method-assign]
 
     def ledger_up(self) -> None:
-        for name in ("append", "label", "rate"):
+        for name in ("append", "keep", "feedback"):
             delattr(self.interactions, name)
 
     async def found(self, user: str, query: str, k: int = 50, where: Where = Where()) -> list[str]:

@@ -16,12 +16,12 @@ import httpx
 import uvicorn
 from langchain_core.messages import BaseMessage
 
-from app.server import keys
-from app.server.http import build_app
-from evals.tasks import news
-from graph.alignment import build_alignment
-from graph.services import Services
+from personaagent.app.server import keys
+from personaagent.app.server.http import build_app
 from personaagent.context import Context
+from personaagent.evals.tasks import news
+from personaagent.graph.alignment import build_alignment
+from personaagent.graph.services import Services
 from personaagent.memory.importing import import_file
 from personaagent.ports import Role
 from personaagent.settings import Settings
@@ -32,6 +32,7 @@ HERE = "http://127.0.0.1:8123"
 TOKEN = re.compile(r'name="token" value="([0-9a-f]{64})"')
 ANN, BOB = "journalist-10", "journalist-26"
 LEARNT = "Nearly everything you write appears under politics."
+OUR_SCRIPT = '<script src="/me/static/chat.js" defer></script>'
 CANARY = "<img src=x onerror=alert(1)><script>document.title='owned'</script>"
 
 
@@ -39,7 +40,7 @@ class Browser:
     """Cookies, and the newest form token, as a browser keeps them."""
 
     def __init__(self, services: Services, peer: str = "127.0.0.1") -> None:
-        app = build_app(lambda: services, services.settings)
+        app = build_app(lambda: services, services.settings, alone=True)
         transport = httpx.ASGITransport(app, client=(peer, 5_000))
         self.http = httpx.AsyncClient(transport=transport, base_url=HERE)
         self.token = ""
@@ -69,10 +70,18 @@ def scripted() -> ScriptedModels:
             rest = [{"text": "Give the final answer briefly.", "evidence": []}]
             return {"sections": {"who": told, "answering": rest, "tooling": [], "interests": []}}
         if role == "critic":
-            return {"persona_change": "Say where the articles appear.", "tool_use": "", "about_user": ""}
+            return {
+                "persona_change": "Say where the articles appear.",
+                "tool_use": "",
+                "about_user": "",
+                "verdicts": ["yes"] * 6,
+            }
         return {"operations": []}
 
-    return ScriptedModels("An answer.", choose=choose, structured=structured, tool_calling=False)
+    def said(messages: list[BaseMessage], _tools: list[Any]) -> str:
+        return "An answer on politics." if LEARNT in messages[0].text else "An answer."
+
+    return ScriptedModels(said, choose=choose, structured=structured, tool_calling=False)
 
 
 def services_in(home: Path, **settings: Any) -> Services:
@@ -89,7 +98,7 @@ async def fill(home: Path, *, align: bool = True) -> None:
             await services.refresh_profile(user)
             await services.seed_persona(user)
         if align:
-            context = Context(user_id=ANN, align_batch=3, align_judge=12, align_epochs=1)
+            context = Context(user_id=ANN, align_batch=3, align_judge=12, align_epochs=1, recall_k=0)
             await build_alignment(services).compile().ainvoke({}, context=context)
     finally:
         await services.close()
@@ -102,7 +111,8 @@ async def poison(services: Services, user: str) -> str:
         user,
         Interaction(
             id="poisoned", user_id=user, query=CANARY, response=CANARY, ground_truth=CANARY, task=CANARY,
-            truth_source="correction", truth_confidence=1.0, tools=(call,), created_at=news.load()[0].created_at,
+            truth_source="correction", truth_confidence=1.0, thread_id="poison", tools=(call,),
+            created_at=news.load()[0].created_at,
         ),
     )  # fmt: skip
     return stored.id
@@ -129,7 +139,11 @@ def serving(home: Path, **settings: Any) -> Iterator[str]:
     """Serve the page over that data folder; yields its address."""
     services = services_in(home, **settings)
     config = uvicorn.Config(
-        build_app(lambda: services, services.settings), port=0, log_level="error", log_config=None, lifespan="on"
+        build_app(lambda: services, services.settings, alone=True),
+        port=0,
+        log_level="error",
+        log_config=None,
+        lifespan="on",
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)

@@ -26,6 +26,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 
 from personaagent.errors import ModelOutputInvalid
+from personaagent.models.card import Card
 from personaagent.models.constrained import match_choice
 from personaagent.models.meter import counting
 from personaagent.models.tokens import count_tokens
@@ -159,10 +160,12 @@ class ScriptedModels:
         structured: Structured | None = None,
         embedded: bool = False,
         tool_calling: bool = True,
+        known: Card | None = None,
         latency: float = 0.0,
     ) -> None:
         self.embedded = embedded
         self.tool_calling = tool_calling
+        self.known = known or Card()
         self.calls: list[Call] = []
         self._latency = latency
         self._choose = choose or (lambda role, messages, choices: choices[0])
@@ -193,8 +196,20 @@ class ScriptedModels:
     def name(self, role: Role) -> str:
         return f"scripted-{role}"
 
+    async def card(self, role: Role) -> Card:
+        return self.known
+
     async def chat(self, role: Role) -> BaseChatModel:
         return self._models[role]
+
+    async def probabilities(
+        self,
+        role: Role,
+        messages: Sequence[BaseMessage],
+        choices: Sequence[str],
+    ) -> dict[str, float] | None:
+        """It tells none."""
+        return None
 
     async def choose(self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]) -> str:
         answer = await self._asked(

@@ -13,6 +13,11 @@ from typing import Any
 Reply = Callable[[dict[str, Any]], dict[str, Any]]
 
 
+def refusing(message: str, status: int = 400, **told: Any) -> dict[str, Any]:
+    """A reply that refuses the request."""
+    return {"refused": (status, {"error": {"message": message, "type": "invalid_request_error", **told}})}
+
+
 def obliging(body: dict[str, Any]) -> dict[str, Any]:
     """Answer by the form that is asked for: an enum's first value, an empty object, else plain text."""
     form = body.get("response_format", {}).get("json_schema", {}).get("schema")
@@ -31,8 +36,14 @@ def _fill(schema: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def endpoint(reply: Reply = obliging, *, seconds: float = 0.0) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield the base URL and the list of request bodies as they come in; each call takes ``seconds``."""
+def endpoint(
+    reply: Reply = obliging, *, seconds: float = 0.0, routes: dict[str, Any] | None = None
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield the base URL and the list of request bodies as they come in; each call takes ``seconds``.
+
+    ``routes`` are further addresses and what they answer. A reply's ``finish_reason`` is the answer's; None: a stream
+    that just ends.
+    """
     seen: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -40,10 +51,18 @@ def endpoint(reply: Reply = obliging, *, seconds: float = 0.0) -> Iterator[tuple
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if not self.path.startswith("/v1/"):
+                known = (routes or {}).get(self.path)
+                self._send({} if known is None else known, 404 if known is None else 200)
+                return
             seen.append(body)
             time.sleep(seconds)
-            message = {"role": "assistant", "content": None} | reply(body)
-            finish = "tool_calls" if message.get("tool_calls") else "stop"
+            told = reply(body)
+            if "refused" in told:
+                self._send(told["refused"][1], told["refused"][0])
+                return
+            message = {"role": "assistant", "content": None} | told
+            finish = message.pop("finish_reason", "tool_calls" if message.get("tool_calls") else "stop")
             usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
             base = {"id": "stub", "created": 0, "model": body.get("model", "stub")}
             if not body.get("stream"):
@@ -57,18 +76,22 @@ def endpoint(reply: Reply = obliging, *, seconds: float = 0.0) -> Iterator[tuple
                 {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]},
                 {"choices": [], "usage": usage},
             ]
+            if finish is None:
+                chunks = chunks[:1]
             lines = [json.dumps(base | {"object": "chat.completion.chunk"} | chunk) for chunk in chunks]
             text = "".join(f"data: {line}\n\n" for line in [*lines, "[DONE]"])
             self._write(text.encode(), "text/event-stream")
 
         def do_GET(self) -> None:
-            self._send({"object": "list", "data": [{"id": "stub", "object": "model"}]})
+            known = {"/v1/models": {"object": "list", "data": [{"id": "stub", "object": "model"}]}} | (routes or {})
+            found = known.get(self.path)
+            self._send({"error": "no such route"} if found is None else found, 404 if found is None else 200)
 
-        def _send(self, value: dict[str, Any]) -> None:
-            self._write(json.dumps(value).encode(), "application/json")
+        def _send(self, value: dict[str, Any], status: int = 200) -> None:
+            self._write(json.dumps(value).encode(), "application/json", status)
 
-        def _write(self, data: bytes, kind: str) -> None:
-            self.send_response(200)
+        def _write(self, data: bytes, kind: str, status: int = 200) -> None:
+            self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()

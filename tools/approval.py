@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tools.spec import ToolSpec
+from personaagent.tools.addresses import unknown_addresses
+from personaagent.tools.spec import ToolSpec
 
 Verb = Literal["approve", "edit", "reject"]
 _VERBS: dict[str, Verb] = {
@@ -31,9 +32,15 @@ class Decision:
     remember: bool = False
 
 
-def needs_approval(spec: ToolSpec, approved: Collection[str]) -> bool:
-    """Whether the user must be asked before this tool runs."""
-    return spec.side_effects and not spec.in_any(approved)
+def needs_approval(
+    spec: ToolSpec, arguments: Mapping[str, Any], approved: Collection[str], known: Collection[str]
+) -> bool:
+    """Whether the user must be asked before this tool runs.
+
+    An approval for good holds for what the tool changes, never for where it reaches: ``known`` addresses only.
+    """
+    reaches = spec.outward and bool(unknown_addresses(arguments, known))
+    return reaches or (spec.side_effects and not spec.in_any(approved))
 
 
 def approval_request(spec: ToolSpec, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from tools.spec import ToolCall, ToolFault, ToolSpec
+from personaagent.tools.spec import ToolCall, ToolFault, ToolSpec
 
 MAX_BITS = 2_048  # of any integer on the way
 MAX_NODES = 200

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from tools.spec import ToolCall, ToolFault, ToolSpec
+from personaagent.tools.spec import ToolCall, ToolFault, ToolSpec
 
 MAX_BYTES = 5_000_000
 MAX_DAYS = 366

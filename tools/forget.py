@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from pydantic import BaseModel, Field
 
-from tools.spec import ToolCall, ToolSpec
+from personaagent.tools.spec import ToolCall, ToolSpec
 
 Forget = Callable[[str, str], Awaitable[int]]
 

@@ -10,21 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from personaagent.errors import SetupError
 from personaagent.ports import EpisodicMemory, SemanticMemory
-from tools.calculator import calculator_tool
-from tools.calendar_ics import calendar_tool
-from tools.correct import Correct, correct_tool
-from tools.current_time import current_time_tool
-from tools.forget import Forget, forget_tool
-from tools.mcp import McpServer
-from tools.notes import notes_tool
-from tools.page import PageReader, page_tool
-from tools.profile import profile_tool
-from tools.recall import recall_tool
-from tools.remember import Remember, remember_tool
-from tools.spec import ToolSpec
-from tools.table_csv import table_tool
-from tools.web_search import web_search_tool
-from tools.wikipedia import LiveWikipedia, RecordedWikipedia, wikipedia_tool
+from personaagent.tools.calculator import calculator_tool
+from personaagent.tools.calendar_ics import calendar_tool
+from personaagent.tools.correct import Correct, correct_tool
+from personaagent.tools.current_time import current_time_tool
+from personaagent.tools.forget import Forget, forget_tool
+from personaagent.tools.mcp import McpServer
+from personaagent.tools.notes import notes_tool
+from personaagent.tools.page import PageReader, page_tool
+from personaagent.tools.profile import profile_tool
+from personaagent.tools.recall import recall_tool
+from personaagent.tools.remember import Remember, remember_tool
+from personaagent.tools.spec import ToolSpec
+from personaagent.tools.table_csv import table_tool
+from personaagent.tools.web_search import web_search_tool
+from personaagent.tools.wikipedia import LiveWikipedia, RecordedWikipedia, wikipedia_tool
 
 
 class OwnFiles(BaseModel):

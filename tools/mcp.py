@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tools.spec import ToolCall, ToolFault, ToolSpec
+from personaagent.tools.spec import ToolCall, ToolFault, ToolSpec
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -115,6 +115,7 @@ def _spec(server_name: str, server: McpServer, tool: BaseTool) -> ToolSpec:
         scopes=frozenset({f"mcp:{server_name}"}),
         side_effects=not _reads_only(server, tool),
         reads_user_data=server.user_data,
+        outward=True,
         timeout_s=server.timeout_s,
         cost=1.0,
     )

@@ -1,7 +1,9 @@
 """Page reader: the text of one public web page, without a way into the private network.
 
 Every hop's host is resolved once, all its addresses must be public, and the connection goes to the address that was
-checked, so neither a redirect nor a second DNS answer leads elsewhere.
+checked, so neither a redirect nor a second DNS answer leads elsewhere. What a page sends is bounded as it is inflated,
+and is parsed in a process that is ended when it takes too long; names and pages wait in threads of their own, so no
+page keeps anything else waiting.
 """
 
 from __future__ import annotations
@@ -9,18 +11,34 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import subprocess
+import sys
+import zlib
 from collections.abc import Awaitable, Callable
-from urllib.parse import urljoin, urlsplit
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import httpx
 from pydantic import BaseModel, Field
 
-from tools.spec import ToolCall, ToolFault, ToolSpec
+from personaagent.tools.spec import ToolCall, ToolFault, ToolSpec
 
 MAX_BYTES = 1_000_000
 MAX_REDIRECTS = 4
 READABLE = ("text/", "application/xhtml+xml", "application/xml", "application/json")
+PARSE_S = 5.0
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_NOT_PUBLIC = [  # that ``is_global`` of this Python takes as public
+    ipaddress.ip_network(net)
+    for net in (
+        "192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32",  # protocol assignments, 6to4 relays, Azure's host
+        "::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10", "3fff::/20", "5f00::/16",
+    )
+]  # fmt: skip
+_INFLATED = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16}  # by coding, how zlib is to read it
+_names = ThreadPoolExecutor(8, thread_name_prefix="page-name")
+_parsers = ThreadPoolExecutor(2, thread_name_prefix="page-parser")
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
@@ -33,7 +51,9 @@ class PageArgs(BaseModel):
 async def resolve_host(host: str, port: int) -> list[str]:
     """The addresses of a host; raises ToolFault when it has none."""
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(
+            _names, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        )
     except (OSError, UnicodeError) as error:
         raise ToolFault(f"The host {host!r} cannot be found, or there is no network.", transient=True) from error
     return [str(info[4][0]) for info in found]
@@ -51,7 +71,7 @@ def is_public(address: str) -> bool:
             wrapped = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if wrapped is not None:
             return is_public(str(wrapped))
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and not any(ip in net for net in _NOT_PUBLIC)
 
 
 class PageReader:
@@ -64,9 +84,10 @@ class PageReader:
         transport: httpx.AsyncBaseTransport | None = None,
         timeout_s: float = 10.0,
         max_bytes: int = MAX_BYTES,
+        parse_s: float = PARSE_S,
     ) -> None:
         self._resolve, self._transport = resolve, transport
-        self._timeout_s, self._max_bytes = timeout_s, max_bytes
+        self._timeout_s, self._max_bytes, self._parse_s = timeout_s, max_bytes, parse_s
 
     async def read(self, url: str) -> str:
         """The page's readable text, title first; raises ToolFault for what may not or cannot be read."""
@@ -78,17 +99,24 @@ class PageReader:
                 except (httpx.HTTPError, httpx.InvalidURL) as error:
                     raise ToolFault(f"The page cannot be read ({type(error).__name__}).", transient=True) from error
                 if location is None:
-                    return await asyncio.to_thread(_text, body, kind)
-                url = urljoin(url, location)
+                    return await self._text(body, kind)
+                url = _joined(url, location)
         raise ToolFault(f"The page redirects more than {MAX_REDIRECTS} times.")
 
     async def _fetch(self, client: httpx.AsyncClient, url: str) -> tuple[bytes, str | None, str]:
         """One hop: the body, or where it redirects to, and the content type."""
         target, host = await self._checked(url)
         request = client.build_request(
-            "GET", target, headers={"Host": host, "User-Agent": "PersonaAgent page reader", "Accept": "text/*"}
+            "GET",
+            target,
+            headers={
+                "Host": host,
+                "User-Agent": "PersonaAgent page reader",
+                "Accept": "text/*",
+                "Accept-Encoding": "gzip",
+            },
         )
-        request.extensions["sni_hostname"] = urlsplit(url).hostname or ""
+        request.extensions["sni_hostname"] = _ascii(urlsplit(url).hostname or "")
         response = await client.send(request, stream=True)
         try:
             kind = response.headers.get("content-type", "text/html").lower()
@@ -98,14 +126,35 @@ class PageReader:
                 raise ToolFault(f"The page answers {response.status_code}.", transient=response.status_code >= 500)
             if not kind.startswith(READABLE):
                 raise ToolFault(f"The page is {kind.split(';')[0]}, which cannot be read as text.")
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) >= self._max_bytes:
-                    break
-            return bytes(body[: self._max_bytes]), None, kind
+            return await self._body(response), None, kind
         finally:
             await response.aclose()
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        """The body up to ``max_bytes``, inflated no further than that; raises ToolFault for other codings."""
+        coding = response.headers.get("content-encoding", "identity").strip().lower() or "identity"
+        if coding != "identity" and coding not in _INFLATED:
+            raise ToolFault(f"The page is packed as {coding[:40]!r}, which is not read.")
+        inflate = zlib.decompressobj(_INFLATED[coding]) if coding in _INFLATED else None
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            left = self._max_bytes - len(body)
+            try:
+                body += inflate.decompress(chunk, left) if inflate else chunk[:left]
+            except zlib.error as error:
+                raise ToolFault("The page is not packed as it says.") from error
+            if len(body) >= self._max_bytes:
+                break
+        return bytes(body)
+
+    async def _text(self, body: bytes, kind: str) -> str:
+        """The readable text of a body; raises ToolFault for HTML that takes too long or too much memory."""
+        if "html" not in kind:
+            return body.decode("utf-8", errors="replace").strip()
+        told = await asyncio.get_running_loop().run_in_executor(_parsers, _parse, body, self._parse_s)
+        if told is None:
+            raise ToolFault("The page is too tangled to be read.")
+        return told or "The page has no text."
 
     async def _checked(self, url: str) -> tuple[str, str]:
         """The address to connect to, pinned to a checked IP, and the Host header; raises ToolFault."""
@@ -119,30 +168,42 @@ class PageReader:
             raise ToolFault("Only http and https addresses of public pages can be read.")
         if parts.username or parts.password:
             raise ToolFault("Addresses with a user name or password are not read.")
+        host = _ascii(host)
         addresses = await self._resolve(host, port)
         if not addresses or not all(is_public(address) for address in addresses):
             raise ToolFault("This address is private or local: only public pages can be read.")
-        pinned = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
-        name = f"[{host}]" if ":" in host else host
-        suffix = f"?{parts.query}" if parts.query else ""
-        return f"{parts.scheme}://{pinned}:{port}{parts.path or '/'}{suffix}", (
-            f"{name}:{parts.port}" if parts.port else name
-        )
+        pinned, name = _bracketed(addresses[0]), _bracketed(host)
+        address = urlunsplit((parts.scheme, f"{pinned}:{port}", parts.path or "/", parts.query, ""))
+        return address, f"{name}:{parts.port}" if parts.port else name
 
 
-def _text(body: bytes, kind: str) -> str:
-    """The readable text of a body; bs4 finds the charset of HTML itself."""
-    if "html" not in kind:
-        return body.decode("utf-8", errors="replace").strip()
-    from bs4 import BeautifulSoup
+def _parse(html: bytes, timeout_s: float) -> str | None:
+    """What ``tools.readable`` makes of it, in a process of its own; None where it had to be ended or failed."""
+    program = [sys.executable, "-I", str(Path(__file__).with_name("readable.py"))]
+    try:
+        done = subprocess.run(program, input=html, capture_output=True, timeout=timeout_s, check=True, env={})  # noqa: S603
+    except (subprocess.SubprocessError, OSError):
+        return None
+    return done.stdout.decode("utf-8", "replace")
 
-    soup = BeautifulSoup(body, "html.parser")
-    title = soup.title.get_text(" ", strip=True) if soup.title else ""
-    for node in soup(["script", "style", "noscript", "template", "nav", "header", "footer", "form", "title"]):
-        node.decompose()
-    main = soup.find("main") or soup.find("article") or soup.body or soup
-    lines = (" ".join(line.split()) for line in main.get_text("\n").splitlines())
-    return "\n".join([title, *(line for line in lines if line)]).strip() or "The page has no text."
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise ToolFault("The page redirects to what is not a web address.") from error
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _ascii(host: str) -> str:
+    """The host as it is asked for on the wire; raises ToolFault."""
+    try:
+        return host.encode("idna").decode() if not host.isascii() else host
+    except UnicodeError as error:
+        raise ToolFault(f"{host[:80]!r} is not the name of a host.") from error
 
 
 def page_tool(reader: PageReader) -> ToolSpec:
@@ -157,6 +218,7 @@ def page_tool(reader: PageReader) -> ToolSpec:
         args=PageArgs,
         run=run,
         scopes=frozenset({"network"}),
+        outward=True,
         timeout_s=30.0,
         retries=1,
         cost=1.0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from personaagent.ports import SemanticMemory
-from tools.spec import ToolCall, ToolSpec
+from personaagent.tools.spec import ToolCall, ToolSpec
 
 
 class ProfileArgs(BaseModel):

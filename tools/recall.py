@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, Field
 
 from personaagent.ports import EpisodicMemory, Where
+from personaagent.tools.spec import ToolCall, ToolSpec
 from personaagent.types import Recall
-from tools.spec import ToolCall, ToolSpec
 
 
 class RecallArgs(BaseModel):

@@ -9,21 +9,23 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from personaagent.errors import PersonaAgentError, UnknownTool
 from personaagent.prompts import quote
+from personaagent.tools.addresses import addresses_in
+from personaagent.tools.approval import needs_approval
+from personaagent.tools.space import ActionSpace, action_space
+from personaagent.tools.spec import Grants, ToolCall, ToolFault, ToolSource, ToolSpec
 from personaagent.types import Persona, Section, ToolOutcome, ToolTrace
-from tools.approval import needs_approval
-from tools.space import ActionSpace, action_space
-from tools.spec import Grants, ToolCall, ToolFault, ToolSource, ToolSpec
 
 BRIEF_CHARS = 300
 MEMORY_SCOPES = ("memory:read", "memory:write")
 RETRY_PAUSE_S = 0.2
+KEPT_SPACES = 256  # action spaces that are at hand, with their bindings
 _log = logging.getLogger(__name__)
 Result = tuple[str, ToolTrace]
 
@@ -47,6 +49,7 @@ class ActionSpaces:
         self._sources = sources
         self._max_result_chars = max_result_chars
         self._retry_pause_s = retry_pause_s
+        self._made: dict[Any, tuple[list[ToolSpec], ActionSpace]] = {}
 
     async def all(self, user_id: str) -> list[ToolSpec]:
         """Every tool there is for this user, granted or not; a tool of the deployment wins over a namesake."""
@@ -70,25 +73,42 @@ class ActionSpaces:
         asked: Sequence[str] | None = None,
         *,
         personal: bool = True,
+        recent: bool = False,
     ) -> ActionSpace:
         """This user's action space in a run that asks for these tools (None: for all), ordered by the persona.
 
-        Without ``personal`` no tool of it reads or writes what is known of the user.
+        Without ``personal`` no tool of it reads or writes what is known of the user. To offer tools, grants that were
+        ``recent`` do; what carries a call out asks anew.
         """
         guidance = [clause.text for clause in persona.sections.get(Section.TOOLING, ())] if persona else []
-        return action_space(
-            await self.all(user_id),
-            deployment=self._deployment,
-            allowed=await self._grants.allowed(user_id),
-            denied={*await self._grants.denied(user_id), *(() if personal else MEMORY_SCOPES)},
-            asked=asked,
-            guidance=guidance,
-        )
+        specs, granted = await self.all(user_id), await self._grants.of(user_id, recent=recent)
+        # by identity: a spec may hold a schema that cannot be hashed. Each entry holds on to its specs
+        told = granted.allowed, granted.denied, personal, None if asked is None else tuple(asked), tuple(guidance)
+        key = tuple(map(id, specs)), told
+        if key not in self._made:
+            space = action_space(
+                specs,
+                deployment=self._deployment,
+                allowed=granted.allowed,
+                denied={*granted.denied, *(() if personal else MEMORY_SCOPES)},
+                asked=asked,
+                guidance=guidance,
+            )
+            if len(self._made) >= KEPT_SPACES:
+                self._made.clear()
+            self._made[key] = specs, space
+        return self._made[key][1]
 
-    async def needs_approval(self, space: ActionSpace, user_id: str, call: Mapping[str, Any]) -> bool:
+    async def needs_approval(
+        self, space: ActionSpace, user_id: str, call: Mapping[str, Any], known: Collection[str] = ()
+    ) -> bool:
         """Whether the user must be asked before this call; False for a call that is refused anyhow."""
-        spec = space.get(str(call.get("name")))
-        return spec is not None and needs_approval(spec, await self._grants.approved(user_id))
+        spec, raw = space.get(str(call.get("name"))), call.get("args")
+        if spec is None:
+            return False
+        return needs_approval(
+            spec, raw if isinstance(raw, Mapping) else {}, (await self._grants.of(user_id)).approved, known
+        )
 
     async def execute(
         self,
@@ -101,12 +121,14 @@ class ActionSpaces:
         simulate: bool = False,
         recorded: tuple[ToolTrace, ...] = (),
         approved: bool = False,
+        known: Collection[str] = (),
     ) -> Result:
         """Carry out ``{"name", "args"}`` for this user and return the text for the model and the trace.
 
         What came back is quoted as data and cut at ``max_result_chars``. ``approved`` says that the user agreed to
-        this very call; without it a tool with side effects runs only where the user approved it for good. With
-        ``simulate`` such a tool never runs: it answers what is ``recorded`` for the same call, or that it is frozen.
+        this very call; without it a tool with side effects runs only where the user approved it for good, and none
+        reaches an address that is not ``known``. With ``simulate`` neither is done: such a call answers what is
+        ``recorded`` for the same call, or that it is frozen.
         """
         name, raw = str(call.get("name")), call.get("args", {})
         spec = space.get(name)
@@ -116,13 +138,12 @@ class ActionSpaces:
             arguments = spec.check(raw)
         except ToolFault as fault:
             return _told(name, raw, "error", str(fault))
-        if spec.side_effects:
-            if simulate:
-                return _frozen(spec, arguments, recorded)
-            if not approved and needs_approval(spec, await self._grants.approved(user_id)):
-                return _told(
-                    name, arguments, "refused", f"{name} needs the user's approval, which was not given. Ask the user."
-                )
+        if simulate and (spec.side_effects or (spec.outward and addresses_in(arguments))):
+            return _frozen(spec, arguments, recorded)
+        if not approved and needs_approval(spec, arguments, (await self._grants.of(user_id)).approved, known):
+            return _told(
+                name, arguments, "refused", f"{name} needs the user's approval, which was not given. Ask the user."
+            )
         return await self._run(spec, ToolCall(user_id=user_id, arguments=arguments, before=before, thread_id=thread_id))
 
     async def _run(self, spec: ToolSpec, call: ToolCall) -> Result:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from pydantic import BaseModel, Field
 
-from tools.spec import ToolCall, ToolSpec
+from personaagent.tools.spec import ToolCall, ToolSpec
 
 Remember = Callable[[str, str], Awaitable[str]]
 

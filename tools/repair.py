@@ -9,8 +9,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from langchain_core.messages import AIMessage, ToolCall
 
-from tools.calls import MAX_CALLS
-from tools.space import ActionSpace
+from personaagent.tools.calls import MAX_CALLS
+from personaagent.tools.space import ActionSpace
 
 READ_CHARS = 20_000
 NOTE = (

@@ -5,26 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from tools.spec import ToolSpec, brief_schema
+from personaagent.tools.spec import ToolSpec, brief_schema
 
 MAX_GUIDANCE_CHARS = 300
 _QUOTED = re.compile(r'"[^"]*"')
 _NOT = re.compile(r"\b(not|never|avoid|don't|without|instead of|rather than)\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ActionSpace:
     """The tools that this user's agent may use in this run, best first by the persona's guidance."""
 
     specs: tuple[ToolSpec, ...] = ()
     guidance: tuple[str, ...] = ()  # the clauses of the persona's tooling section
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The tools' names, in order."""
         return tuple(spec.name for spec in self.specs)
+
+    @cached_property
+    def searches(self) -> frozenset[str]:
+        """The names of the tools whose results may be read without asking."""
+        return frozenset(spec.name for spec in self.specs if spec.searches)
 
     def get(self, name: str) -> ToolSpec | None:
         """The tool of that name, or None when it is not in the space."""
@@ -34,8 +40,9 @@ class ActionSpace:
         """Name and description of every tool, in order, each with what the persona says of it."""
         return [(spec.name, self._description(spec)) for spec in self.specs]
 
+    @cached_property
     def bindings(self) -> list[dict[str, Any]]:
-        """The tools in OpenAI's function form, for ``model.bind_tools``."""
+        """The tools in OpenAI's function form, for ``model.bind_tools``; made once, nobody may change them."""
         return [
             {
                 "type": "function",

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
+
+from personaagent.ledger.grants import Granted
 
 
 class ToolFault(Exception):
@@ -36,7 +39,9 @@ class ToolSpec:
     """A tool: its name, its schema (a pydantic model or a JSON schema), what it may do, and how to run it.
 
     A tool with ``side_effects`` changes something outside of the turn: it needs the user's approval, is never retried
-    and is frozen in simulation. ``retries`` counts further tries after transient faults, all within ``timeout_s``.
+    and is frozen in simulation. One that is ``outward`` reaches addresses that are among its arguments (see
+    ``tools.addresses``); those that one which ``searches`` gives may be reached without asking. ``retries`` counts
+    further tries after transient faults, all within ``timeout_s``.
     ``cost`` is a relative price (0: local, 1: a network request) for reports. ``run`` may raise ToolFault.
     """
 
@@ -47,6 +52,8 @@ class ToolSpec:
     scopes: frozenset[str] = frozenset()
     side_effects: bool = False
     reads_user_data: bool = False
+    outward: bool = False
+    searches: bool = False
     timeout_s: float = 20.0
     retries: int = 0
     cost: float = 0.0
@@ -58,7 +65,7 @@ class ToolSpec:
     @property
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the arguments, without the titles that only cost tokens."""
-        full = dict(self.args) if isinstance(self.args, Mapping) else self.args.model_json_schema()
+        full = dict(self.args if isinstance(self.args, Mapping) else _schema_of(self.args))
         full.pop("title", None)
         full.pop("description", None)
         properties = full.get("properties")
@@ -98,6 +105,12 @@ class ToolSpec:
         return any(grant.endswith("*") and self.name.startswith(grant[:-1]) for grant in grants)
 
 
+@lru_cache(maxsize=256)
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a model, which takes pydantic a third of a millisecond to make; nobody may change it."""
+    return model.model_json_schema()
+
+
 def brief_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The schema as a model reads it every turn: without lengths, empty defaults and "or null" of optional fields.
 
@@ -123,14 +136,8 @@ def _brief(field: Any) -> Any:
 class Grants(Protocol):
     """What a user has decided about tools; each entry is a tool name, a scope, or a prefix with ``*``."""
 
-    async def allowed(self, user_id: str) -> set[str] | None:
-        """What the user allows; None: everything that the deployment grants."""
-
-    async def denied(self, user_id: str) -> set[str]:
-        """What the user has revoked; it wins over everything."""
-
-    async def approved(self, user_id: str) -> set[str]:
-        """Tools with side effects that need not ask this user again."""
+    async def of(self, user_id: str, *, recent: bool = False) -> Granted:
+        """All of it; where ``recent`` does, as it was a second ago. Before a call is carried out it never does."""
 
 
 class ToolSource(Protocol):

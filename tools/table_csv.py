@@ -7,11 +7,11 @@ import csv
 import io
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from tools.spec import ToolCall, ToolFault, ToolSpec
+from personaagent.tools.spec import ToolCall, ToolFault, ToolSpec
 
 MAX_BYTES = 10_000_000
 
@@ -41,15 +41,19 @@ def table_tool(path: Path) -> ToolSpec:
     )
 
 
-def _query(path: Path, args: TableArgs, before: datetime | None) -> str:
+def _rows(path: Path, before: datetime | None) -> list[dict[str, Any]]:
     try:
         if before is not None and datetime.fromtimestamp(path.stat().st_mtime, UTC) >= before:
             raise ToolFault("The table was changed later than this moment, so it cannot be seen.")
         with path.open("rb") as file:
             text = file.read(MAX_BYTES).decode("utf-8-sig", errors="replace")
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), restkey="", restval=""))
+        return list(csv.DictReader(io.StringIO(text, newline=""), restkey="", restval=""))
     except (OSError, csv.Error) as error:
         raise ToolFault("The table cannot be read now.") from error
+
+
+def _query(path: Path, args: TableArgs, before: datetime | None) -> str:
+    rows = _rows(path, before)
     if not rows:
         return "The table is empty."
     columns = [name for name in rows[0] if name]

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, Field
 
-from tools.spec import ToolCall, ToolFault, ToolSpec
+from personaagent.tools.spec import ToolCall, ToolFault, ToolSpec
 
 
 class WebSearchArgs(BaseModel):
@@ -36,6 +36,7 @@ def web_search_tool(
         args=WebSearchArgs,
         run=run,
         scopes=frozenset({"network"}),
+        searches=True,
         retries=1,
         cost=1.0,
     )

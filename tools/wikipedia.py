@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from personaagent.errors import SetupError
-from tools.spec import ToolCall, ToolFault, ToolSpec
+from personaagent.tools.spec import ToolCall, ToolFault, ToolSpec
 
 Lookup = Callable[[str], Awaitable[str]]
 NOTHING = "Wikipedia has no page that fits. Try the exact title, or fewer words."

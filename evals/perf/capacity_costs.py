@@ -1,6 +1,6 @@
 """The unit costs under the capacity plan, measured: what a typical user weighs, and what an embedding takes.
 
-Texts are the titles and first sentences of ``evals/data/news_sample.jsonl``; vectors of the index are random, since
+Texts are the titles and first sentences of ``personaagent/samples/news.jsonl``; vectors of the index are random, since
 their bytes do not depend on their meaning. The outbox is left out: it is empty where the index keeps up.
 """
 
@@ -21,8 +21,8 @@ from uuid import NAMESPACE_URL, uuid5
 import numpy as np
 from sqlalchemy import text
 
-from evals.perf.memory_bench import RandomEmbedder
 from personaagent.errors import SetupError
+from personaagent.evals.perf.memory_bench import RandomEmbedder
 from personaagent.ledger.database import Database, sqlite_url
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions
@@ -32,11 +32,11 @@ from personaagent.memory.index_edge import EdgeIndex
 from personaagent.models.embedder import MiniLMEmbedder
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.ports import Point
+from personaagent.samples import news
 from personaagent.types import Clause, Fact, Interaction, Persona, Section
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 CLAUSES = 8  # of a persona, what docs/alignment.md shows after 60 alignments
-SAMPLE = Path(__file__).parents[1] / "data" / "news_sample.jsonl"
 WEIGHED = (
     "SELECT sum(pg_total_relation_size(oid)) FROM pg_class "
     "WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'outbox'"
@@ -68,7 +68,7 @@ class Costs:
 
 async def measure(profile: Profile, users: int, postgres: str | None) -> Costs:
     """All of them, with so many users; ``postgres`` is the URL of an empty database, which is left filled."""
-    rows = [json.loads(line) for line in SAMPLE.read_text().splitlines()]
+    rows = list(news())
     mine = memories(rows, "user-0", profile.interactions)
     embed_ms, embed_cpu_ms = await _embedding([i.query for i in mine[:200]])
     points = [_point(i) for i in mine]

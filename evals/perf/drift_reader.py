@@ -18,10 +18,12 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 
 from personaagent.errors import ModelOutputInvalid
+from personaagent.models.card import Card
 from personaagent.models.meter import counting
 from personaagent.ports import Role
 from personaagent.types import Section
 
+SURE = 0.97  # the probability of its answer
 SIGNS = 4  # words of a mistake that the critic names
 
 _WORD = re.compile(r"[^\W\d_]{4,20}")
@@ -41,9 +43,20 @@ class Reader:
         """Say who this is."""
         return f"reader-{role}"
 
+    async def card(self, role: Role) -> Card:  # noqa: ARG002
+        """Nothing is known of it."""
+        return Card()
+
     async def chat(self, role: Role) -> BaseChatModel:
         """There is no free text here."""
         raise ModelOutputInvalid(f"the reader only chooses and fills in forms, {role} asked for text")
+
+    async def probabilities(
+        self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]
+    ) -> dict[str, float] | None:
+        """All but sure of what it answers."""
+        answer = await self.choose(role, messages, choices)
+        return {choice: SURE if choice == answer else (1 - SURE) / (len(choices) - 1) for choice in choices}
 
     async def choose(self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]) -> str:
         """The answer that the persona speaks for, else that of the nearest example, else the first one named."""
@@ -63,6 +76,8 @@ class Reader:
             match schema["title"]:
                 case "Critique":
                     return _critique(text)
+                case "Verdicts":
+                    return AGREED
                 case "Persona":
                     return {"sections": _edited(text)}
         return {"operations": []}
@@ -105,6 +120,9 @@ def _beside(clause: str, choices: Sequence[str]) -> list[tuple[str, str]]:
     found = list(re.finditer(rf'"(?P<quoted>{names})"|\b(?P<share>{names}) \d+ %', instead))
     ends = [*(match.start() for match in found[1:]), len(instead)]
     return [(m["quoted"] or m["share"], instead[m.end() : end]) for m, end in zip(found, ends, strict=False)]
+
+
+AGREED: dict[str, Any] = {"verdicts": ["yes"] * 6}  # with every clause of its own that cannot be counted
 
 
 def _critique(text: str) -> dict[str, str]:

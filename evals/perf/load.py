@@ -1,10 +1,11 @@
 """Many users at once on a real server process: turns, feedback and background alignments, with and without faults.
 
-``python -m evals.perf.load --users 50 --minutes 10 [--faults]``. The model endpoint takes 200 ms a call. With
+``python -m evals.perf.load --users 50 --minutes 10 [--faults] [--noisy]``. The model endpoint takes 200 ms a call. With
 ``--faults`` it also fails one call in ten, the vector index (a stand-in for a Qdrant server) is stopped twice and
 started again, and the server is killed twice and restarted. Afterwards a checker proves over the ledger that every
 acknowledged interaction and label is there exactly once and that nothing crossed users. Exits non-zero with what was
-found. All traffic stays on this machine.
+found. With ``--noisy`` one more user wants everything in the second half (``load_noisy``): the 95th percentile of the
+others' turns may be 1.5 times that of the first half. All traffic stays on this machine.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from typing import Any
 import httpx
 from langgraph_sdk.client import LangGraphClient
 
-from evals.perf.load_check import check
-from evals.perf.load_endpoint import running
-from evals.perf.load_qdrant import Qdrant
-from evals.perf.load_report import MB_A_MINUTE, growth, told
-from evals.perf.load_server import Server
-from evals.perf.load_user import DRINKS, Tally, User
+from personaagent.evals.perf.load_check import check
+from personaagent.evals.perf.load_endpoint import running
+from personaagent.evals.perf.load_noisy import Noisy
+from personaagent.evals.perf.load_qdrant import Qdrant
+from personaagent.evals.perf.load_report import MB_A_MINUTE, growth, percentile, told
+from personaagent.evals.perf.load_server import Server
+from personaagent.evals.perf.load_user import DRINKS, Tally, User
 from personaagent.settings import Settings
 
 MODEL_S = 0.2
@@ -41,6 +43,7 @@ OUTAGE_S = 8.0
 SETTLE_S = 120.0  # how long background work and the index may take after the last turn
 KEEP_ALIVE_S = 2.0
 RETRIES = 12  # of a client, while the server is away
+MOST_NOISE = 1.5  # times the 95th percentile of the others' turns without the noisy user
 RESTART_GROWTH_MIN_S = 240.0  # below it a process is still warming up, and its growth says nothing
 
 
@@ -54,6 +57,7 @@ class Plan:
     faults: bool
     seed: int
     strict_memory: bool
+    noisy: bool = False
 
 
 async def run(plan: Plan, folder: Path) -> int:
@@ -65,6 +69,7 @@ async def run(plan: Plan, folder: Path) -> int:
         server, tally = Server(folder, environment), Tally()
         users = _users(plan)
         async with _started(server):
+            began = time.perf_counter()
             seconds = await _load(plan, server, qdrant, users, tally)
             waiting = await _settled(server)
             async with httpx.AsyncClient() as client:
@@ -75,18 +80,20 @@ async def run(plan: Plan, folder: Path) -> int:
         await qdrant.stop()
     print(told(tally, server, stats, found, seconds))
     print(f"left waiting: {waiting or 'nothing'}; processes {server.starts}; exit code at SIGTERM {code}")
-    given_up = sum(count for name, count in tally.counts.items() if name.endswith("given up"))
-    wrong = [
-        *(["leaks"] if tally.leaks or stats.get("crossed") else []),
-        *(["broken promises"] if found.broken else []),
-        *(["work left waiting"] if waiting else []),
-        *([f"exit code {code}"] if code not in (0, -signal.SIGTERM) else []),  # uvicorn passes the signal on at its end
-        *(["requests given up"] if given_up else []),
-        *(["errors"] if tally.failures and not plan.faults else []),
-        *(["memory grows"] if plan.strict_memory and growth(server.memory) > MB_A_MINUTE else []),
-    ]
+    noise = _noise(tally, began, plan) if plan.noisy else 0.0
+    verdict: dict[str, object] = {
+        "leaks": tally.leaks or stats.get("crossed"),
+        "broken promises": found.broken,
+        "work left waiting": waiting,
+        f"exit code {code}": code not in (0, -signal.SIGTERM),  # uvicorn passes the signal on at its end
+        "requests given up": sum(count for name, count in tally.counts.items() if name.endswith("given up")),
+        "errors": tally.failures and not plan.faults,
+        f"the others waited {noise:.1f} times as long": noise > MOST_NOISE,
+        "memory grows": plan.strict_memory and growth(server.memory) > MB_A_MINUTE,
+    }
+    wrong = [what for what, holds in verdict.items() if holds]
     print(f"verdict: {', '.join(wrong) or 'held'}")
-    return 1 if wrong else 0
+    return int(bool(wrong))
 
 
 async def _load(plan: Plan, server: Server, qdrant: Qdrant, users: Sequence[User], tally: Tally) -> float:
@@ -95,10 +102,31 @@ async def _load(plan: Plan, server: Server, qdrant: Qdrant, users: Sequence[User
         user.client = client_of(server.url, user.user_id)
     began = time.perf_counter()
     faults = asyncio.create_task(_faults(plan, server, qdrant)) if plan.faults else None
+    noisy = asyncio.create_task(_noisy(plan, server, began)) if plan.noisy else None
     await asyncio.gather(*(user.live(began + plan.seconds, plan.think_s, tally) for user in users))
+    if noisy is not None:
+        await noisy
     if faults is not None:
         await faults
     return time.perf_counter() - began
+
+
+async def _noisy(plan: Plan, server: Server, began: float) -> None:
+    """The second half's noise."""
+    await asyncio.sleep(plan.seconds / 2)
+    one = Noisy(server.url)
+    await one.live(began + plan.seconds)
+    print(f"the noisy user was answered: {dict(sorted(one.answers.items()))}")
+
+
+def _noise(tally: Tally, began: float, plan: Plan) -> float:
+    """The 95th percentile of the others' turns in the second half, by that of the first."""
+    half = began + plan.seconds / 2
+    times = list(zip(tally.turns, tally.ended, strict=True))
+    calm = percentile([took for took, ended in times if ended <= half], 0.95)
+    loud = percentile([took for took, ended in times if ended - took > half], 0.95)
+    print(f"turns of the others, p95: {1e3 * calm:.0f} ms without the noisy user, {1e3 * loud:.0f} ms beside them")
+    return loud / calm if calm else 0.0
 
 
 async def _faults(plan: Plan, server: Server, qdrant: Qdrant) -> None:
@@ -198,6 +226,7 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--think", type=float, default=5.0, help="seconds between two turns of a user, on average")
     parser.add_argument("--faults", action="store_true")
+    parser.add_argument("--noisy", action="store_true", help="one more user, who wants everything in the second half")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="keep data and log in this new folder")
     given = parser.parse_args()
@@ -207,11 +236,12 @@ if __name__ == "__main__":
         think_s=given.think,
         faults=given.faults,
         seed=given.seed,
-        strict_memory=not given.faults and 60 * given.minutes >= RESTART_GROWTH_MIN_S,
+        noisy=given.noisy,
+        strict_memory=not given.faults and not given.noisy and 60 * given.minutes >= RESTART_GROWTH_MIN_S,
     )
     logging.basicConfig(level=logging.ERROR)
     warnings.simplefilter("ignore")  # the client's, each time it reconnects
-    kind = "with faults" if plan.faults else "without faults"
+    kind = ("with faults" if plan.faults else "without faults") + (", with a noisy user" if plan.noisy else "")
     print(f"load: {plan.users} users, {given.minutes:g} minutes, {kind}, seed {plan.seed}", flush=True)
     if given.keep is not None:
         given.keep.mkdir(parents=True)

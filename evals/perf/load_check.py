@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from evals.perf.load_endpoint import CANARY
-from evals.perf.load_user import User
-from graph.services import Services
+from personaagent.evals.perf.load_endpoint import CANARY
+from personaagent.evals.perf.load_user import User
+from personaagent.graph.services import Services
 from personaagent.memory.portability import export_user
 from personaagent.settings import Settings
 
@@ -43,14 +43,13 @@ async def check(settings: Settings, users: Sequence[User]) -> Findings:
 async def _check_user(services: Services, user: User, found: Findings) -> None:
     rows = await services.interactions.newest(user.user_id, 10 * user.sent + 100)
     kept = {row.id: row for row in rows}
-    for key, query in user.asked.items():
-        if key not in kept or kept[key].query != query:
-            found.broken.append(f"{user.user_id}: {key} was acknowledged and is not there as it was asked")
-    for key, truth in user.labelled.items():
-        if key in kept and kept[key].ground_truth != truth:
-            found.broken.append(f"{user.user_id}: {key} is labelled {kept[key].ground_truth!r} instead of {truth!r}")
-    twice = [query for query, times in Counter(row.query for row in rows).items() if times > 1]
-    found.broken += [f"{user.user_id}: {query!r} is there twice" for query in twice]
+    lost = [key for key, query in user.asked.items() if key not in kept or kept[key].query != query]
+    found.broken += [f"{user.user_id}: {key} was acknowledged and is not there as it was asked" for key in lost]
+    for key in user.labelled.keys() & kept.keys():
+        if (truth := user.labelled[key]) != (has := kept[key].ground_truth):
+            found.broken.append(f"{user.user_id}: {key} is labelled {has!r} instead of {truth!r}")
+    times = Counter(row.query for row in rows)
+    found.broken += [f"{user.user_id}: {query!r} is there twice" for query in times if times[query] > 1]
     indexed = await services.index.count(user.user_id)
     if indexed != len(rows):
         found.broken.append(f"{user.user_id}: {indexed} interactions are indexed, {len(rows)} are in the ledger")
@@ -61,6 +60,6 @@ async def _check_user(services: Services, user: User, found: Findings) -> None:
         found.broken.append(f"{user.user_id}: {sorted(foreign)} of others is kept here")
     found.interactions += len(rows)
     found.unacknowledged += len(kept.keys() - user.asked.keys())
-    found.labels += sum(1 for row in rows if row.ground_truth is not None)
+    found.labels += len(rows) - [row.ground_truth for row in rows].count(None)
     found.versions += len(await services.personas.history(user.user_id))
     found.facts += len(await services.facts.history(user.user_id))

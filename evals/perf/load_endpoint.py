@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from evals.perf.alignment_endpoint import USAGE, fill
+from personaagent.evals.perf.alignment_endpoint import USAGE, fill
 
 CANARY = re.compile(r"canary-[0-9a-f]{12}")
 TOOL_TURNS = 10  # every so manieth turn of a user calls a tool

@@ -16,6 +16,7 @@ _HNSW = {"m": 0, "ef_construct": 100, "full_scan_threshold": 10_000}
 _OPTIMIZER = {
     "deleted_threshold": 0.2, "vacuum_min_vector_number": 9, "default_segment_number": 0, "flush_interval_sec": 5,
 }  # fmt: skip
+_DONE = {"operation_id": 1, "status": "completed"}
 
 
 class Qdrant:
@@ -48,10 +49,15 @@ class Qdrant:
                 writer.transport.abort()
             self._server = None
 
+    def lose(self) -> None:
+        """Forget every collection, as a server on a new disk has."""
+        self._collections.clear()
+        self._fields.clear()
+
     def points(self, user_id: str) -> list[str]:
         """The interaction ids of this user's points, sorted."""
         rows = (point for points in self._collections.values() for point in points.values())
-        return sorted(p["payload"]["interaction_id"] for p in rows if p["payload"]["user_id"] == user_id)
+        return sorted(p["payload"]["interaction_id"] for p in rows if p["payload"].get("user_id") == user_id)
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
@@ -61,9 +67,13 @@ class Qdrant:
                 method, path, _ = head.split(" ", 2)
                 length = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
                 raw = await reader.readexactly(int(length[1])) if length else b""
-                result = self._answer(method, path.partition("?")[0], json.loads(raw) if raw else {})
-                data = json.dumps({"status": "ok", "time": 0.0, "result": result}).encode()
-                lines = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
+                status, told = 200, {"status": "ok", "time": 0.0}
+                try:
+                    told["result"] = self._answer(method, path.partition("?")[0], json.loads(raw) if raw else {})
+                except KeyError as error:
+                    status, told = 404, {"status": {"error": f"Collection {error} doesn't exist!"}, "time": 0.0}
+                data = json.dumps(told).encode()
+                lines = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
                 writer.write(lines.encode() + data)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -90,19 +100,32 @@ class Qdrant:
                 return told | {"config": config, "payload_schema": schema}
             case "PUT", ["index"]:
                 self._fields[name].add(body["field_name"])
-            case "PUT", ["points"]:
-                self._collections[name].update({point["id"]: point for point in body["points"]})
-            case "POST", ["points", "delete"]:
-                gone = body.get("points") or [p["id"] for p in self._matching(name, body["filter"])]
-                for point_id in gone:
-                    self._collections[name].pop(point_id, None)
-            case "POST", ["points", "count"]:
-                return {"count": len(self._matching(name, body.get("filter") or {}))}
-            case "POST", ["points", "query", "batch"]:
-                return [{"points": self._found(name, search)} for search in body["searches"]]
+                return _DONE
+            case _, ["points", *what]:
+                return self._of_points(name, (method, *what), body)
             case _:
                 raise ValueError(f"the stub knows no {method} {path}")
-        return {"operation_id": 1, "status": "completed"}
+
+    def _of_points(self, name: str, asked: tuple[str, ...], body: dict[str, Any]) -> Any:
+        held = self._collections[name]
+        match asked:
+            case ("PUT",):
+                held.update({point["id"]: point for point in body["points"]})
+            case ("POST",):
+                return [{"id": i, "payload": held[i]["payload"]} for i in body["ids"] if i in held]
+            case "POST", "delete":
+                for point_id in body.get("points") or self._ids(name, body["filter"]):
+                    held.pop(point_id, None)
+            case "POST", "count":
+                return {"count": len(self._ids(name, body.get("filter")))}
+            case "POST", "query", "batch":
+                return [{"points": self._found(name, search)} for search in body["searches"]]
+            case _:
+                raise ValueError(f"the stub knows no {asked} of points")
+        return _DONE
+
+    def _ids(self, name: str, only: dict[str, Any] | None) -> list[str]:
+        return [point["id"] for point in self._matching(name, only or {})]
 
     def _matching(self, name: str, only: dict[str, Any]) -> list[dict[str, Any]]:
         hidden = {i for none in only.get("must_not") or [] for i in none["has_id"]}

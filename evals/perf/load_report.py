@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import linear_regression, mean
 
-from evals.perf.load_check import Findings
-from evals.perf.load_server import Server
-from evals.perf.load_user import Tally
+from personaagent.evals.perf.load_check import Findings
+from personaagent.evals.perf.load_server import Server
+from personaagent.evals.perf.load_user import Tally
 
 _LABELLED = re.compile(r'(\w+)="([^"]*)"')
 SETTLED = 0.5  # memory is judged over this last share of a process's life

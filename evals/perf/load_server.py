@@ -36,6 +36,7 @@ class Server:
 
     folder: Path
     environment: Mapping[str, str]
+    config: Mapping[str, Any] = field(default_factory=dict)  # takes the place of the project's; None: leaves it out
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     memory: list[tuple[float, int, float]] = field(default_factory=list)  # (seconds, process number, MB)
@@ -71,8 +72,8 @@ class Server:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 self.port = free.getsockname()[1]
-            self.home.mkdir(parents=True)
-            (self.folder / "langgraph.json").write_text(json.dumps(_config()))
+            self.home.mkdir(parents=True, exist_ok=True)
+            (self.folder / "langgraph.json").write_text(json.dumps(_config(self.config)))
             self._began = time.perf_counter()
         command = [str(Path(sys.executable).with_name("langgraph")), "dev", "--no-browser", "--no-reload"]
         with self.log.open("a") as out:
@@ -147,8 +148,9 @@ class Server:
         self._latest = {}
 
 
-def _config() -> dict[str, Any]:
+def _config(other: Mapping[str, Any]) -> dict[str, Any]:
     """The project's langgraph.json, for a working directory of its own: LangGraph keeps its state beside it."""
     config: dict[str, Any] = json.loads((ROOT / "langgraph.json").read_text())
     checkpoints = {"path": f"{ROOT / 'evals/perf/load_checkpoints.py'}:checkpointer"}
-    return config | {"dependencies": [str(ROOT)], "env": {}, "checkpointer": checkpoints}
+    config |= {"dependencies": [str(ROOT)], "env": {}, "checkpointer": checkpoints, **other}
+    return {key: value for key, value in config.items() if value is not None}

@@ -16,7 +16,7 @@ import httpx
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import LangGraphError
 
-from evals.perf.load_endpoint import CANARY
+from personaagent.evals.perf.load_endpoint import CANARY
 
 DRINKS = ("tea", "coffee", "juice", "water")
 DISHES = ("soup", "bread", "cheese", "rice", "beans", "cake", "fish", "salad", "eggs", "plums")
@@ -38,6 +38,7 @@ class Tally:
     """What all users saw together. Times are in seconds."""
 
     turns: list[float] = field(default_factory=list)
+    ended: list[float] = field(default_factory=list)  # of each turn, by the clock
     feedback: list[float] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
@@ -119,6 +120,8 @@ class User:
                     await asyncio.sleep(RETRY_S * min(attempt + 1, 5))
                 continue
             times.append(time.perf_counter() - began)
+            if times is tally.turns:
+                tally.ended.append(time.perf_counter())
             tally.counts["sent again"] += attempt > 0
             foreign = set(CANARY.findall(json.dumps(result))) - {self.canary}
             if foreign:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import json
 import os
 import random
 import tempfile
@@ -28,13 +27,13 @@ from uuid import UUID
 
 import numpy as np
 
-from evals.perf.memory_bench import on_disk, parts
+from personaagent.evals.perf.memory_bench import on_disk, parts
 from personaagent.memory.forgetting import Forgetter, Selection
 from personaagent.models.embedder import MiniLMEmbedder
 from personaagent.ports import Vectors
+from personaagent.samples import news
 from personaagent.types import Interaction
 
-DATA = Path(__file__).parents[1] / "data" / "news_sample.jsonl"
 START = datetime(2025, 1, 1, tzinfo=UTC)
 K = 10
 Rows = Sequence[tuple[str, str]]  # (user, text)
@@ -182,7 +181,7 @@ def told(seconds: Sequence[float]) -> str:
 async def main(interactions: int, users: int, searches: int, deletes: int, seed: int) -> None:
     """Print the table."""
     rng = random.Random(seed)
-    texts = [json.loads(line)["title"] for line in DATA.read_text().splitlines()]
+    texts = [article["title"] for article in news()]
     rows = [(f"user-{n % users}", f"{texts[n % len(texts)]} ({n})") for n in range(interactions)]
     asked = [(f"user-{rng.randrange(users)}", rng.choice(texts)) for _ in range(searches)]
     gone = rng.sample(range(interactions), deletes)

@@ -1,19 +1,18 @@
 """What quantization loses: ``python -m evals.perf.quantization``, recall@10 of MiniLM vectors in numpy, not in Qdrant.
 
-Every text of ``evals/data/news_sample.jsonl`` asks for its ten nearest others. int8 is scalar, with the range of the
+Every text of ``personaagent/samples/news.jsonl`` asks for its ten nearest others. int8 is scalar, with the range of the
 0.99 quantile; binary is the sign. With rescoring the ``oversampling`` x 10 best are ranked again by the full vectors.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 
 import numpy as np
 
-from evals.perf.capacity_costs import SAMPLE
 from personaagent.models.embedder import MiniLMEmbedder
 from personaagent.ports import Vectors
+from personaagent.samples import news
 
 K = 10
 
@@ -46,7 +45,7 @@ def recall(full: Vectors, copy: Vectors, oversampling: float = 0.0) -> float:
 
 async def main() -> None:
     """Print the table."""
-    rows = [json.loads(line) for line in SAMPLE.read_text().splitlines()]
+    rows = list(news())
     texts = list(dict.fromkeys(f"{row['title']}\n{row['text']}" for row in rows))
     full = await MiniLMEmbedder().embed(texts)
     print(f"{len(texts)} texts\n\n| copy | recall@{K} | rescored, 2 x | rescored, 4 x |\n|---|---|---|---|")

@@ -23,8 +23,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from evals.perf.memory_bench import WORDS, RandomEmbedder
 from personaagent.errors import IndexUnavailable
+from personaagent.evals.perf.memory_bench import WORDS, RandomEmbedder
 from personaagent.ledger.candidates import Candidates
 from personaagent.ledger.database import Database, sqlite_url
 from personaagent.ledger.facts import Facts
@@ -191,22 +191,28 @@ async def check(house: House, accounts: list[Account], tally: Tally) -> None:
     if waiting := await house.outbox.depth() + await house.spool.depth():
         tally.broken.append(f"{waiting} pieces of work still wait in outbox and spool")
     for account in accounts:
-        user = account.user_id
-        there = await house.interactions.newest(user, account.count + 1)
-        if {i.id: i.ground_truth for i in there} != account.kept or len(there) != len(account.kept):
-            tally.broken.append(f"{user}: the ledger has {len(there)} of {len(account.kept)}, or other labels")
-        if await house.index.count(user) != len(account.kept):
-            tally.broken.append(f"{user}: the index has {await house.index.count(user)} of {len(account.kept)}")
-        for key, word in list(account.words.items())[:20]:
-            best = await house.memory.search(user, word, 1)
-            if [recall.interaction.id for recall in best] != [key]:
-                tally.broken.append(f"{user}: {key} is not found by its own word")
-        rejected = await Candidates(house.database).newest(user, 1_000)
-        versions = await house.personas.history(user)
-        everything = json.dumps(await export_user(house.database, user)) + str(rejected) + str(versions)
-        for key, word in account.forgotten.items():
-            if word in everything or f'"id": "{key}"' in everything:
-                tally.broken.append(f"{user}: forgotten {key} is still in the export")
+        tally.broken += [f"{account.user_id}: {flaw}" for flaw in await _against(house, account)]
+
+
+async def _against(house: House, account: Account) -> list[str]:
+    """What is not as this account was told."""
+    user, broken = account.user_id, []
+    there = await house.interactions.newest(user, account.count + 1)
+    if {i.id: i.ground_truth for i in there} != account.kept or len(there) != len(account.kept):
+        broken.append(f"the ledger has {len(there)} of {len(account.kept)}, or other labels")
+    if (indexed := await house.index.count(user)) != len(account.kept):
+        broken.append(f"the index has {indexed} of {len(account.kept)}")
+    for key, word in list(account.words.items())[:20]:
+        best = await house.memory.search(user, word, 1)
+        if [recall.interaction.id for recall in best] != [key]:
+            broken.append(f"{key} is not found by its own word")
+    rejected = await Candidates(house.database).newest(user, 1_000)
+    versions = await house.personas.history(user)
+    everything = json.dumps(await export_user(house.database, user)) + str(rejected) + str(versions)
+    for key, word in account.forgotten.items():
+        if word in everything or f'"id": "{key}"' in everything:
+            broken.append(f"forgotten {key} is still in the export")
+    return broken
 
 
 def on_disk(home: Path, accounts: list[Account]) -> list[str]:

@@ -22,16 +22,16 @@ from uuid import uuid4
 import numpy as np
 from langchain_core.messages import HumanMessage
 
-from evals.attacks.gullible import Gullible
-from evals.perf.memory_bench import CHUNK, RandomEmbedder, interaction, sentence
-from graph.agent import build_agent
-from graph.services import Services
 from personaagent.context import Context
+from personaagent.evals.attacks.gullible import Gullible
+from personaagent.evals.perf.memory_bench import CHUNK, RandomEmbedder, interaction, sentence
+from personaagent.graph.agent import build_agent
+from personaagent.graph.services import Services
 from personaagent.models.embedder import MiniLMEmbedder
 from personaagent.ports import Vectors
 from personaagent.settings import Settings
 
-NODES = ("load_persona", "retrieve_memory", "reason", "write_memory", "infer_feedback")
+NODES = ("load_persona", "retrieve_memory", "reason", "write_memory")
 ME = "user-me"
 
 
@@ -95,7 +95,7 @@ async def measure(services: Services, embedder: BulkEmbedder, turns: int) -> lis
     clock.timed(embedder, "embed", "- embedding of the query")
     clock.timed(services.index, "search", "- index")
     clock.timed(services.interactions, "recall", "- ledger rows")
-    clock.timed(services.interactions, "append", "- ledger commit")
+    clock.timed(services.interactions, "keep", "- ledger commit")
     clock.timed(services.indexer, "try_flush", "background: indexing the turn")
     builder = build_agent(services)
     for name in NODES:
@@ -123,7 +123,7 @@ def table(found: Sequence[dict[str, float]]) -> str:
     """p50 and p99 in milliseconds of every part."""
     order = [
         "load_persona", "retrieve_memory", "- embedding of the query", "- index", "- ledger rows", "reason",
-        "write_memory", "- ledger commit", "infer_feedback", "graph machinery", "whole turn", "CPU time",
+        "write_memory", "- ledger commit", "graph machinery", "whole turn", "CPU time",
         "background: indexing the turn",
     ]  # fmt: skip
     lines = ["| part | p50, ms | p99, ms |", "|---|---|---|"]

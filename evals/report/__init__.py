@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from evals.records import find_runs
-from evals.report.collect import OURS, Prices, Sheet, sheets
-from evals.report.geometry import jaccard, plane
-from evals.report.html import page
-from evals.report.markdown import text
-from evals.report.svg import heat, scatter
 from personaagent.errors import InputError
+from personaagent.evals.records import find_runs
+from personaagent.evals.report.collect import OURS, Prices, Sheet, sheets
+from personaagent.evals.report.geometry import jaccard, plane
+from personaagent.evals.report.html import page
+from personaagent.evals.report.markdown import text
+from personaagent.evals.report.svg import heat, scatter
 from personaagent.ports import Embedder
 
 MAX_DRAWN = 12  # personas on one map

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
-from evals.metrics import Pair, scores_of, unparsable
-from evals.records import Answered, Prepared, Records
-from evals.stats import Interval, interval, paired
 from personaagent.errors import InputError
+from personaagent.evals.metrics import Pair, log_likelihood, scores_of, unparsable
+from personaagent.evals.records import Answered, Prepared, Records
+from personaagent.evals.stats import Interval, interval, lowered, paired
 
 OURS = "persona_agent"
 FLOORS = ("majority", "last_label")
@@ -25,6 +26,9 @@ class Line:
     planned: int
     scores: Mapping[str, Interval]
     ahead: Interval | None  # PersonaAgent minus this system, in the leading score, on the rows both answered
+    likelihood: Interval | None  # mean log-likelihood of the truth, where every row has a probability
+    likelihood_ahead: Interval | None  # PersonaAgent minus this system, where both have one
+    lowered: Interval | None  # edits: by which share of this system's edit cost PersonaAgent's is lower
     unreadable: float
     errors: int
     calls: float
@@ -91,9 +95,7 @@ def _sheet(runs: Sequence[Records], prices: Prices | None) -> Sheet:
     for name, rows in _floors(answers).items():
         answers.setdefault(name, rows)
     by_user = {system: _by_user(rows) for system, rows in answers.items()}
-    lines = [
-        _line(about, name, answers[name], users.get(name, {}), by_user, prices) for name in sorted(answers, key=_order)
-    ]
+    lines = [_line(about, name, answers, users.get(name, {}), by_user, prices) for name in sorted(answers, key=_order)]
     return Sheet(
         about=about,
         surroundings=runs[0].surroundings(),
@@ -106,26 +108,27 @@ def _sheet(runs: Sequence[Records], prices: Prices | None) -> Sheet:
 def _line(
     about: Mapping[str, Any],
     system: str,
-    rows: Mapping[str, Answered],
+    answers: Mapping[str, Mapping[str, Answered]],
     users: Mapping[str, Prepared],
     by_user: Mapping[str, Mapping[str, Mapping[str, Pair]]],
     prices: Prices | None,
 ) -> Line:
+    rows = answers[system]
     scores, seed = scores_of(about["metric"], about["choices"]), int(about["seed"])
     pairs = {user: list(found.values()) for user, found in by_user[system].items()}
-    count, leading = max(1, len(rows)), next(iter(scores.values()))
-    ahead = None
-    finished = len(rows) == int(about["rows"]) == sum(map(len, by_user.get(OURS, {}).values()))
-    if system != OURS and finished:
-        ahead = paired(by_user[OURS], by_user[system], leading, seed=seed)
-    listed = list(rows.values())
+    count, listed = max(1, len(rows)), list(rows.values())
+    ahead = _ahead(about, system, answers, by_user)
+    sure = {user: list(found.values()) for user, found in _likelihoods(rows).items()}
     return Line(
         system=system,
         rows=len(rows),
         planned=int(about["rows"]),
         scores={name: interval(pairs, score, seed=seed) for name, score in scores.items()},
-        ahead=ahead,
-        unreadable=_unreadable(about, [pair for found in pairs.values() for pair in found]),
+        ahead=ahead.get("score"),
+        likelihood=interval(sure, log_likelihood, seed=seed) if sure else None,
+        likelihood_ahead=ahead.get("likelihood"),
+        lowered=ahead.get("lowered"),
+        unreadable=_unreadable(about, list(chain.from_iterable(pairs.values()))),
         errors=sum(row.error is not None for row in listed),
         calls=sum(row.calls for row in listed) / count,
         tokens=sum(row.input_tokens + row.output_tokens for row in listed) / count,
@@ -134,6 +137,47 @@ def _line(
         prepared=_prepared(list(users.values())),
         tools=Counter(tool for row in listed for tool in row.tools),
     )
+
+
+def _ahead(
+    about: Mapping[str, Any],
+    system: str,
+    answers: Mapping[str, Mapping[str, Answered]],
+    by_user: Mapping[str, Mapping[str, Mapping[str, Pair]]],
+) -> dict[str, Interval]:
+    """How far PersonaAgent is ahead of another system, where both have finished."""
+    ours, theirs = by_user.get(OURS, {}), by_user[system]
+    finished = len(answers[system]) == int(about["rows"]) == sum(map(len, ours.values()))
+    if system == OURS or not finished:
+        return {}
+    leading, seed = next(iter(scores_of(about["metric"], about["choices"]).values())), int(about["seed"])
+    found = {"score": paired(ours, theirs, leading, seed=seed)}
+    if (sure := _likelihoods(answers[system])) and (own := _likelihoods(answers.get(OURS, {}))):
+        found["likelihood"] = paired(own, sure, log_likelihood, seed=seed)
+    if about["metric"] == "edits":
+        found["lowered"] = lowered(ours, theirs, leading, seed=seed)
+    return found
+
+
+def _likelihoods(rows: Mapping[str, Answered]) -> dict[str, dict[str, float]]:
+    """The probabilities of the truths by user and row; empty where a row has none."""
+    found: dict[str, dict[str, float]] = {}
+    for key, row in rows.items():
+        if row.p_truth is None:
+            return {}
+        found.setdefault(row.user_id, {})[key] = row.p_truth
+    return found
+
+
+def commits(sheet: Sheet) -> Iterator[tuple[str, list[int | None], list[int | None]]]:
+    """Systems that align on the way: after how many labels each styled user, and each control, got a persona."""
+    controls = set(sheet.about.get("controls") or ())
+    for line in sheet.lines:
+        told = sheet.users.get(line.system, {})
+        if sheet.about["metric"] == "edits" and any(user.outcome for user in told.values()):
+            after = {name: user.aligned_after for name, user in told.items()}
+            styled = [count for name, count in after.items() if name not in controls]
+            yield line.system, styled, [count for name, count in after.items() if name in controls]
 
 
 def _unreadable(about: Mapping[str, Any], pairs: Sequence[Pair]) -> float:
@@ -163,7 +207,9 @@ def _floors(answers: Mapping[str, Mapping[str, Answered]]) -> dict[str, dict[str
 
 
 def _free(row: Answered, text: str) -> Answered:
-    return replace(row, answer=text, seconds=0.0, calls=0, input_tokens=0, output_tokens=0, tools=(), error=None)
+    return replace(
+        row, answer=text, p_truth=None, seconds=0.0, calls=0, input_tokens=0, output_tokens=0, tools=(), error=None
+    )
 
 
 def _by_user(rows: Mapping[str, Answered]) -> dict[str, dict[str, Pair]]:
@@ -174,7 +220,10 @@ def _by_user(rows: Mapping[str, Answered]) -> dict[str, dict[str, Pair]]:
 
 
 def _order(system: str) -> tuple[int, str]:
-    order = (*FLOORS, "nearest_neighbour", "no_personalization", "icl", "rag", "pag", "react", "membank", OURS)
+    order = (
+        *FLOORS, "nearest_neighbour", "weighted_vote", "no_personalization", "icl", "rag", "pag", "cipher", "react",
+        "membank", OURS,
+    )  # fmt: skip
     name = system.partition(":")[0]
     # the whole agent stands last, below its ablations
     return (order.index(name) if name in order else len(order), "~" if system == OURS else system)

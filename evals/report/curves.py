@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evals.report.collect import Sheet
-from evals.stats import Interval
-from evals.systems.registry import defaults, label, parse
 from personaagent.errors import InputError
+from personaagent.evals.report.collect import Sheet
+from personaagent.evals.stats import Interval
+from personaagent.evals.systems.registry import defaults, label, parse
 
 ACROSS = {"history": "rows of history", "recall_k": "memories", "flip": "share of wrong truths"}
 SAME = ("task", "data", "users", "limit", "embedder", "history", "recall_k", "flip", "turn")
@@ -28,7 +28,7 @@ def within(sheet: Sheet) -> list[Curve]:
     """A curve for every numeric argument in which at least two finished systems of the sheet differ alone."""
     found: dict[str, dict[str, dict[float, Interval]]] = {}
     specs = [(line, parsed) for line in sheet.lines if line.rows == line.planned and (parsed := _parsed(line.system))]
-    varied = {key for _, (_, arguments) in specs for key in arguments}
+    varied: set[str] = set().union(*(arguments for _, (_, arguments) in specs))
     for line, (name, arguments) in specs:
         known = defaults(name)
         for key in sorted(varied & known.keys()):

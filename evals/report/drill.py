@@ -9,8 +9,8 @@ import difflib
 from collections import Counter
 from html import escape
 
-from evals.records import Answered, Prepared
-from evals.report.collect import Sheet
+from personaagent.evals.records import Answered, Prepared
+from personaagent.evals.report.collect import Sheet
 
 
 def drill_down(sheet: Sheet) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.stats import Interval
+from personaagent.evals.stats import Interval
 
 BAR, LEFT, WIDTH = 26, 250, 680
 
@@ -35,8 +36,9 @@ def bars(figures: Sequence[tuple[str, Interval]], title: str, ours: str) -> str:
 
 def curve(lines: Mapping[str, Sequence[tuple[float, Interval]]], title: str, axis: str, ours: str) -> str:
     """Lines over a few numbers, which stand at equal distances, with the intervals as whiskers; names below."""
-    numbers = sorted({number for points in lines.values() for number, _ in points})
-    top = max((figure.high for points in lines.values() for _, figure in points), default=0.0) or 1.0
+    all_points = list(chain.from_iterable(lines.values()))
+    numbers = sorted({number for number, _ in all_points})
+    top = max((figure.high for _, figure in all_points), default=0.0) or 1.0
     left, right, floor = 40, 430, 180
     step = (right - left - 40) / max(1, len(numbers) - 1)
     place = {number: left + 20 + step * index for index, number in enumerate(numbers)}
@@ -49,21 +51,28 @@ def curve(lines: Mapping[str, Sequence[tuple[float, Interval]]], title: str, axi
     parts += [f'<text x="{left - 4}" y="{y(v) + 4:.1f}" text-anchor="end">{v:.2f}</text>' for v in (0.0, top)]
     parts.append(f'<text x="{(left + right) / 2}" y="{floor + 34}" text-anchor="middle">{escape(axis)}</text>')
     for index, (name, points) in enumerate(lines.items()):
+        shift = 4.0 * (index - (len(lines) - 1) / 2)  # so that whiskers do not hide each other
+        spots = [(place[n] + shift, y(one.low), y(one.value), y(one.high)) for n, one in points]
         kind = "line ours" if name.partition(":")[0] == ours else "line"
         dash = f' stroke-dasharray="{2 + 3 * index} 3"' if index else ""
-        shift = 4.0 * (index - (len(lines) - 1) / 2)  # so that whiskers do not hide each other
-        spots = [(place[number] + shift, figure) for number, figure in points]
-        road = " ".join(f"{x:.1f},{y(figure.value):.1f}" for x, figure in spots)
-        parts.append(f'<polyline class="{kind}" points="{road}"{dash}/>')
-        parts += [
-            f'<path class="whisker" d="M{x:.1f} {y(figure.low):.1f}V{y(figure.high):.1f}"/>'
-            f'<circle class="dot" cx="{x:.1f}" cy="{y(figure.value):.1f}" r="3"/>'
-            for x, figure in spots
-        ]
+        parts += _drawn(spots, kind, dash)
         row = floor + 54 + 17 * index
         parts.append(f'<path class="{kind}" d="M{left} {row - 4}h36"{dash}/>')
         parts.append(f'<text x="{left + 44}" y="{row}">{escape(short(name, 50))}</text>')
     return _svg(right + 10, floor + 46 + 17 * len(lines), title, "".join(parts))
+
+
+def _drawn(spots: Sequence[tuple[float, float, float, float]], kind: str, dash: str) -> list[str]:
+    """A line over the middles of the spots (x, low, middle, high), with a whisker and a dot for each."""
+    road = " ".join(f"{x:.1f},{middle:.1f}" for x, _, middle, _ in spots)
+    return [
+        f'<polyline class="{kind}" points="{road}"{dash}/>',
+        *(
+            f'<path class="whisker" d="M{x:.1f} {low:.1f}V{high:.1f}"/>'
+            f'<circle class="dot" cx="{x:.1f}" cy="{middle:.1f}" r="3"/>'
+            for x, low, middle, high in spots
+        ),
+    ]
 
 
 def heat(names: Sequence[str], values: Sequence[Sequence[float]], title: str) -> str:

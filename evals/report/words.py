@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from evals.metrics import lower_is_better
-from evals.report.collect import OURS, Line, Sheet
-from evals.stats import Interval
+from statistics import median
+
+from personaagent.evals.metrics import lower_is_better
+from personaagent.evals.report.collect import OURS, Line, Sheet, commits
+from personaagent.evals.stats import Interval
 
 
 def told(figure: Interval) -> str:
@@ -44,7 +46,7 @@ def finding(sheet: Sheet) -> str:
     lower = lower_is_better(score)
 
     def rank(line: Line) -> float:
-        return line.scores[score].value if lower else -line.scores[score].value
+        return line.scores[score].value * (1 if lower else -1)
 
     complete = [line for line in sheet.lines if line.rows == line.planned]
     open_ = [f"{line.system} ({rows_of(line)})" for line in sheet.lines if line.rows != line.planned]
@@ -59,8 +61,45 @@ def finding(sheet: Sheet) -> str:
         return said
     rival = min(others, key=rank)
     assert rival.ahead is not None
-    ahead = rival.ahead
-    good = ahead.high < 0 if lower else ahead.low > 0
-    bad = ahead.low > 0 if lower else ahead.high < 0
-    verdict = "better" if good else "worse" if bad else "not distinguishable at this number of rows"
-    return f"{said} PersonaAgent against {rival.system}, the best other system: {signed(ahead)}, {verdict}."
+    verdict = _verdict(rival.ahead, lower)
+    return f"{said} PersonaAgent against {rival.system}, the best other system: {signed(rival.ahead)}, {verdict}."
+
+
+def _verdict(ahead: Interval, lower: bool) -> str:
+    above, below = ahead.low > 0, ahead.high < 0
+    if not above and not below:
+        return "not distinguishable at this number of rows"
+    return "better" if below == lower else "worse"
+
+
+def extras(sheet: Sheet) -> dict[str, dict[str, str]]:
+    """Columns that only some tasks have: heading → system → cell."""
+    found: dict[str, dict[str, str]] = {}
+    for line in sheet.lines:
+        cells = {
+            "log-likelihood": told(line.likelihood) if line.likelihood else "",
+            "PersonaAgent ahead (log-likelihood)": signed(line.likelihood_ahead),
+            "PersonaAgent's cost lower by": _shares(line.lowered),
+        }
+        for heading, cell in cells.items():
+            if cell:
+                found.setdefault(heading, {})[line.system] = cell
+    return found
+
+
+def committed(sheet: Sheet) -> list[str]:
+    """One sentence a system that aligns while the user edits: who got a persona of it, and after how many edits."""
+    said = []
+    for system, styled, controls in commits(sheet):
+        got = [count for count in styled if count is not None]
+        when = f", the median after {median(got):g} edits" if got else ""
+        wrong = sum(count is not None for count in controls)
+        said.append(
+            f"{system}: {len(got)} of {len(styled)} users with a style have a committed persona{when}; "
+            f"{wrong} of {len(controls)} controls."
+        )
+    return said
+
+
+def _shares(figure: Interval | None) -> str:
+    return "" if figure is None else f"{figure.value:.0%} [{figure.low:.0%}, {figure.high:.0%}]"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from evals.tasks import Row, Task
+from personaagent.evals.tasks import Row, Task
 from personaagent.ports import Embedder, Models
 from personaagent.settings import Settings
 from personaagent.types import Usage
@@ -27,13 +27,17 @@ class Bench:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One answer. The runner fills in ``usage`` and ``seconds``; ``error`` names why the text is empty."""
+    """One answer. The runner fills in ``usage`` and ``seconds``; ``error`` names why the text is empty.
+
+    ``probabilities`` are those of the choices, where the system gives them.
+    """
 
     text: str
     tools: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
     error: str | None = None
+    probabilities: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,7 @@ class Portrait:
     persona: str = ""
     seed: str = ""
     outcome: str = ""
+    aligned_after: int | None = None  # labels before the first aligned version, where alignment runs on the way
 
 
 class System(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from datetime import UTC, datetime
 
-from graph.services import Services
+from personaagent.graph.services import Services
 from personaagent.memory.semantic import LedgerSemanticMemory
 from personaagent.types import Fact, Persona, UserProfile
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from evals.systems import Bench
-from evals.tasks import Row, Task
-from graph.services import Services
+from personaagent.evals.systems import Bench
+from personaagent.evals.tasks import Row, Task
+from personaagent.graph.services import Services
 from personaagent.types import Interaction
 
 PAGES = Path(__file__).parents[1] / "data" / "wikipedia"
@@ -22,7 +22,10 @@ def open_services(bench: Bench) -> Services:
     if bench.settings.wikipedia_pages is None:
         local["wikipedia_pages"] = PAGES  # the live one answers otherwise every day
     # an evaluation must not stop half way because a day's budget is spent
-    budget = {"align_daily_calls": 10**9, "align_daily_tokens": 10**12}
+    budget = {"align_daily_calls": 10**9, "align_daily_tokens": 10**12, "align_seconds": 0, "align_calls": 0}
+    if bench.task.edited:
+        # the form of answers is at stake, not what the user asks about
+        budget |= {"align_readings": 0, "align_answer_tokens": bench.task.max_answer_tokens or 512}
     settings = bench.settings.model_copy(update=local | budget)
     return Services(settings, models=bench.models, embedder=bench.embedder)
 
@@ -40,6 +43,7 @@ def interaction(task: Task, row: Row, created_at: datetime) -> Interaction:
         query=row.query,
         created_at=created_at,
         task=task.name if row.truth else None,
+        response=row.response or None,
         choices=task.answers(row) if row.truth else (),
         ground_truth=row.truth or None,
         truth_source="imported" if row.truth else None,

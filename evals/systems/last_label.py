@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evals.systems import Answer, Remembering
-from evals.tasks import Row
+from personaagent.evals.systems import Answer, Remembering
+from personaagent.evals.tasks import Row
 
 
 class LastLabel(Remembering):

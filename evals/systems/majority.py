@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from evals.systems import Answer, Remembering
-from evals.tasks import Row
+from personaagent.evals.systems import Answer, Remembering
+from personaagent.evals.tasks import Row
 
 
 def majority(labels: Sequence[str]) -> str:

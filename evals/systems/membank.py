@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from evals.systems import Answer, Bench, Portrait
-from evals.systems.pag import lines
-from evals.systems.prompting import ask, messages, summarize
-from evals.systems.rag import Retrieval
-from evals.tasks import Row
+from personaagent.evals.systems import Answer, Bench, Portrait
+from personaagent.evals.systems.pag import lines
+from personaagent.evals.systems.prompting import ask, messages, summarize
+from personaagent.evals.systems.rag import Retrieval
+from personaagent.evals.tasks import Row
 
 STRENGTH = 50.0  # interactions after which an unused memory has faded to 37 %
 CANDIDATES = 32  # most similar memories that retention chooses among

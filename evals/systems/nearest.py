@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evals.tasks import Row
+from personaagent.evals.tasks import Row
 from personaagent.ports import Embedder, Vectors
 
 

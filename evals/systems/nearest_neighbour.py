@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from evals.systems import Answer, Bench, Remembering
-from evals.systems.nearest import Nearest
-from evals.tasks import Row
+from personaagent.evals.systems import Answer, Bench, Remembering
+from personaagent.evals.systems.nearest import Nearest
+from personaagent.evals.tasks import Row
 
 
 class NearestNeighbour(Remembering):
@@ -15,13 +15,13 @@ class NearestNeighbour(Remembering):
 
     def __init__(self, bench: Bench, votes: int = 1) -> None:
         super().__init__(bench)
-        self._votes = votes
-        self._nearest = Nearest(bench.embedder)
+        self.votes = votes
+        self.nearest = Nearest(bench.embedder)
 
     async def prepare(self, user_id: str, history: Sequence[Row]) -> None:
         """Embed the labelled history."""
         await super().prepare(user_id, history)
-        await self._nearest.add(user_id, [row for row in history if row.truth])
+        await self.nearest.add(user_id, [row for row in history if row.truth])
 
     async def answer(self, row: Row) -> Answer:
         """The label with the most weight.
@@ -30,7 +30,7 @@ class NearestNeighbour(Remembering):
         similar to anything that the user said; without history it is empty.
         """
         weights: dict[str, float] = defaultdict(float)
-        for past, score in await self._nearest.find(row.user_id, row.query, self._votes):
+        for past, score in await self.nearest.find(row.user_id, row.query, self.votes):
             weights[past.truth] += score
         if not weights and row.choices and self.seen[row.user_id]:
             said = await self.bench.embedder.embed([past.query for past in self.seen[row.user_id]])
@@ -41,4 +41,4 @@ class NearestNeighbour(Remembering):
     async def learn(self, row: Row) -> None:
         """Embed one more."""
         await super().learn(row)
-        await self._nearest.add(row.user_id, [row])
+        await self.nearest.add(row.user_id, [row])

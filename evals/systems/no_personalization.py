@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from evals.systems import Answer, Remembering
-from evals.systems.prompting import ask, messages
-from evals.tasks import Row
+from personaagent.evals.systems import Answer, Remembering
+from personaagent.evals.systems.prompting import ask, messages
+from personaagent.evals.tasks import Row
 
 
 class NoPersonalization(Remembering):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evals.systems import Answer, Bench, Portrait
-from evals.systems.prompting import ask, messages, summarize
-from evals.systems.rag import Retrieval
-from evals.tasks import Row
+from personaagent.evals.systems import Answer, Bench, Portrait
+from personaagent.evals.systems.prompting import ask, messages, summarize
+from personaagent.evals.systems.rag import Retrieval
+from personaagent.evals.tasks import Row
 
 READ = 40  # newest interactions that the profile is made of
 LINE = 200

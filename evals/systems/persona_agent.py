@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.messages import HumanMessage
 
-from evals.systems import Answer, Bench, Portrait
-from evals.systems.ablations import ablated
-from evals.systems.house import as_interactions, key_of, open_services
-from evals.tasks import Row
-from graph.agent import build_agent
-from graph.alignment import build_alignment
-from graph.feedback import build_feedback
 from personaagent.context import Context
 from personaagent.errors import ModelOutputInvalid, ModelRefused
+from personaagent.evals.metrics import untouched
+from personaagent.evals.systems import Answer, Bench, Portrait
+from personaagent.evals.systems.ablations import ablated
+from personaagent.evals.systems.house import as_interactions, key_of, open_services
+from personaagent.evals.tasks import Row
+from personaagent.graph.agent import build_agent
+from personaagent.graph.alignment import build_alignment
+from personaagent.graph.feedback import build_feedback
 from personaagent.persona.shape import to_text
-from tools.presets import GENERAL_TOOLS, MEMORY_TOOLS, WIKIPEDIA_ONLY
+from personaagent.tools.presets import GENERAL_TOOLS, MEMORY_TOOLS, WIKIPEDIA_ONLY
+
+EDITS_AN_ALIGNMENT = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +31,9 @@ class Parts:
     ``alignment`` aligns on the history; ``persona`` off answers without one; ``memory`` off neither recalls nor shows
     the profile; ``action`` off binds no tool; ``own_tools`` off leaves Wikipedia as the only tool, ``wikipedia`` off
     those over the user's memories; ``gate`` off commits unjudged, as the paper does. ``realign`` aligns
-    again after that many new truths (0: once, on the history). ``closed`` off leaves the form of the answer to the
-    model. ``live`` lets the agent answer unlabelled turns of the history instead of importing them.
+    again after that many new truths (0: once, on the history; of edits after every third).
+    ``closed`` off leaves the form of the answer to the model. ``live`` lets the agent answer unlabelled turns of the
+    history instead of importing them.
     """
 
     memory: bool = True
@@ -62,7 +66,7 @@ class PersonaAgent:
         self._parts = parts
         self._task = bench.task
         self._k = bench.recall_k if parts.memory else 0
-        self._tools = tools_of(parts)
+        self._tools = [] if bench.task.edited else tools_of(parts)
         self._services = open_services(bench)
         # what answers and simulates may lack a part that preparation still needs
         seen = ablated(self._services, memory=parts.memory, persona=parts.persona)
@@ -72,10 +76,18 @@ class PersonaAgent:
         self._turns: dict[str, str] = {}
         self._fresh: dict[str, int] = {}  # truths since the last alignment
         self._portraits: dict[str, tuple[str, str]] = {}  # seed, outcome
+        self._aligned_after: dict[str, int] = {}  # labels before the first aligned version
 
     async def prepare(self, user_id: str, history: Sequence[Row]) -> None:
-        """Import the history, make profile and seed, and align on the history's end."""
+        """Import the history, make profile and seed, and align on the history's end.
+
+        A history of edits is lived through: the user edits answer after answer, and alignment runs in between, until it
+        has changed the persona.
+        """
         services = self._services
+        if self._task.edited:
+            await self._edited(user_id, history)
+            return
         told = [row for row in history if row.truth or not self._parts.live]
         await services.episodic.append_many(user_id, as_interactions(self._task, told))
         for row in history:
@@ -100,6 +112,7 @@ class PersonaAgent:
             text=str(result["answer"]),
             tools=tuple(trace.name for trace in said.tools),
             error="; ".join(result.get("degraded") or ()) or None,
+            probabilities=result.get("probabilities") or None,
         )
 
     async def learn(self, row: Row) -> None:
@@ -118,13 +131,39 @@ class PersonaAgent:
         persona = await self._services.personas.current(user_id)
         seed, outcome = self._portraits.get(user_id, ("", ""))
         return Portrait(
-            persona=to_text(persona.sections, evidence=False) if persona else "", seed=seed, outcome=outcome
+            persona=to_text(persona.sections, evidence=False) if persona else "",
+            seed=seed,
+            outcome=outcome,
+            aligned_after=self._aligned_after.get(user_id),
         )
 
     async def close(self) -> None:
         """Flush and release the services; the models are the runner's."""
         await self._services.index.close()
         await self._services.database.close()
+
+    async def _edited(self, user_id: str, history: Sequence[Row]) -> None:
+        """Answers that were given, each with the user's edit of it, or a thumb up where there was nothing to edit."""
+        services = self._services
+        if self._parts.persona:
+            seed = await services.seed_persona(user_id)
+            self._portraits[user_id] = (to_text(seed.sections, evidence=False), "")
+        for count, (row, told) in enumerate(zip(history, as_interactions(self._task, history), strict=True), start=1):
+            # the answer counts as the seed's own, so that it need not be simulated again
+            given = replace(told, ground_truth=None, truth_source=None, truth_confidence=None, persona_version=0)
+            await services.episodic.append(user_id, given)
+            feedback: Any = {"interaction_id": told.id, "ground_truth": row.truth, "source": "edit"}
+            if untouched(row.response, row.truth):
+                feedback = {"interaction_id": told.id, "rating": 5}
+            await self._feedback.ainvoke(feedback, context=self._context(user_id))
+            if count % (self._parts.realign or EDITS_AN_ALIGNMENT) == 0 and user_id not in self._aligned_after:
+                # the history's answers were given without memories, and so are those that they are compared with
+                await self._align(user_id, replace(self._context(user_id), recall_k=0))
+                versions = await services.personas.history(user_id)
+                if any(version.origin == "aligned" for version in versions):
+                    self._aligned_after.setdefault(user_id, count)
+        if not (self._parts.alignment and self._parts.persona):
+            await services.refresh_profile(user_id)  # as every alignment does: the profile is no part of it
 
     async def _turn(self, row: Row, context: Context) -> dict[str, Any]:
         message: Any = {"messages": [HumanMessage(self._query(row), id=key_of(row))]}
@@ -138,10 +177,10 @@ class PersonaAgent:
             return row.query
         return "\n".join([row.query, "Answer with exactly one of these:", *(f"- {choice}" for choice in choices)])
 
-    async def _align(self, user_id: str) -> None:
+    async def _align(self, user_id: str, context: Context | None = None) -> None:
         if self._parts.alignment and self._parts.persona:
             self._fresh[user_id] = 0
-            result = await self._alignment.ainvoke({}, context=self._context(user_id))
+            result = await self._alignment.ainvoke({}, context=context or self._context(user_id))
             self._portraits[user_id] = (self._portraits[user_id][0], str(result["outcome"]))
 
     def _context(self, user_id: str, row: Row | None = None) -> Context:

@@ -7,13 +7,13 @@ from contextlib import suppress
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from evals.systems import Answer, Bench
-from evals.tasks import Row
 from personaagent.errors import ModelOutputInvalid, ModelRefused
+from personaagent.evals.systems import Answer, Bench
+from personaagent.evals.tasks import Row
 from personaagent.ports import Role
 from personaagent.prompts import quote, render
 
-MAX_WORDS = 128  # tokens of a free text answer, and of a summary twice that
+MAX_WORDS = 128  # tokens of a free text answer unless the task says otherwise, and of a summary twice that
 
 
 def turns(rows: Sequence[Row], choices: Sequence[str]) -> list[BaseMessage]:
@@ -54,7 +54,7 @@ async def ask(bench: Bench, row: Row, asked: Sequence[BaseMessage], tools: tuple
     try:
         if choices:
             return Answer(text=await bench.models.choose("agent", asked, choices), tools=tools)
-        return Answer(text=await _text(bench, "agent", asked, MAX_WORDS), tools=tools)
+        return Answer(text=await _text(bench, "agent", asked, bench.task.max_answer_tokens or MAX_WORDS), tools=tools)
     except (ModelOutputInvalid, ModelRefused) as error:
         return Answer(text="", tools=tools, error=str(error))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evals.systems import Answer, Bench, Remembering
-from evals.systems.nearest import Nearest
-from evals.systems.prompting import ask, messages
-from evals.tasks import Row
+from personaagent.evals.systems import Answer, Bench, Remembering
+from personaagent.evals.systems.nearest import Nearest
+from personaagent.evals.systems.prompting import ask, messages
+from personaagent.evals.tasks import Row
 
 
 class Retrieval(Remembering):

@@ -11,12 +11,12 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from evals.systems import Answer, Bench, Portrait
-from evals.systems.house import as_interactions, open_services
-from evals.systems.prompting import ask, messages
-from evals.tasks import Row
 from personaagent.errors import ModelOutputInvalid, ModelRefused
-from tools.presets import GENERAL_TOOLS, MEMORY_TOOLS
+from personaagent.evals.systems import Answer, Bench, Portrait
+from personaagent.evals.systems.house import as_interactions, open_services
+from personaagent.evals.systems.prompting import ask, messages
+from personaagent.evals.tasks import Row
+from personaagent.tools.presets import GENERAL_TOOLS, MEMORY_TOOLS
 
 TOOLS = (*MEMORY_TOOLS, *GENERAL_TOOLS)
 STEPS = 3

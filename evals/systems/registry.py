@@ -7,17 +7,19 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from evals.systems import Bench, System
 from personaagent.errors import InputError
+from personaagent.evals.systems import Bench, System
 
 SUMMARY = {
     "majority": "the user's most frequent label so far (floor)",
     "last_label": "the user's last label (floor)",
     "nearest_neighbour": "the label of the most similar labelled query, no model (votes=1)",
+    "weighted_vote": "the labels of similar queries, closer ones counting more, no model (votes=16)",
     "no_personalization": "the model alone",
     "icl": "the newest interactions as examples",
     "rag": "the most similar interactions as examples",
     "pag": "RAG and a profile written by a model",
+    "cipher": "preferences that a model read from each edit, those of similar questions listed",
     "react": "thoughts and tool calls, no persona (steps=3)",
     "membank": "fading memories and a portrait of summaries",
     "persona_agent": "the agent; alignment, persona, memory, action, own_tools, wikipedia, gate = on|off; "
@@ -64,7 +66,7 @@ def label(name: str, arguments: dict[str, Value]) -> str:
 def make(name: str, arguments: dict[str, Value], bench: Bench) -> System:
     """The system, over this bench."""
     if name == "persona_agent":
-        from evals.systems.persona_agent import Parts, PersonaAgent
+        from personaagent.evals.systems.persona_agent import Parts, PersonaAgent
 
         return PersonaAgent(bench, Parts(**_typed(arguments)))
     made: System = _class(name)(bench, **_typed(arguments))
@@ -73,27 +75,40 @@ def make(name: str, arguments: dict[str, Value], bench: Bench) -> System:
 
 def _class(name: str) -> Callable[..., Any]:
     if name == "react":
-        from evals.systems.react import ReAct
+        from personaagent.evals.systems.react import ReAct
 
         return ReAct
-    from evals.systems import icl, last_label, majority, membank, nearest_neighbour, no_personalization, pag, rag
+    from personaagent.evals.systems import (
+        cipher,
+        icl,
+        last_label,
+        majority,
+        membank,
+        nearest_neighbour,
+        no_personalization,
+        pag,
+        rag,
+        weighted_vote,
+    )
 
     return {
         "majority": majority.Majority,
         "last_label": last_label.LastLabel,
         "nearest_neighbour": nearest_neighbour.NearestNeighbour,
+        "weighted_vote": weighted_vote.WeightedVote,
         "no_personalization": no_personalization.NoPersonalization,
         "icl": icl.InContext,
         "rag": rag.Retrieval,
         "pag": pag.ProfileAugmented,
         "membank": membank.MemoryBank,
+        "cipher": cipher.Preferences,
     }[name]
 
 
 def defaults(name: str) -> dict[str, Value]:
     """A system's arguments and their defaults."""
     if name == "persona_agent":
-        from evals.systems.persona_agent import Parts
+        from personaagent.evals.systems.persona_agent import Parts
 
         return {field.name: field.default for field in fields(Parts)}  # type: ignore[misc]
     parameters = inspect.signature(_class(name)).parameters.values()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal
 
-Metric = Literal["accuracy", "mae", "rouge"]
+Metric = Literal["accuracy", "mae", "rouge", "edits"]
 TEST_FRACTION = 0.3
+PROBE = "Sure! Two ways:\n\n1. **First**, add 2 cups. Stir it.\n2. Wait!\n3. Taste the color\n\nIt works. Let me know."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +18,8 @@ class Row:
     """One interaction of a user with its known answer; ``id`` is unique within the task.
 
     An empty ``truth`` is a turn whose answer nobody told: it can be history, never a test row. ``choices`` are this
-    row's own answer space, where it is not the task's.
+    row's own answer space, where it is not the task's. ``response`` is what was answered, where the truth is an edit of
+    it.
     """
 
     id: str
@@ -26,6 +28,7 @@ class Row:
     truth: str
     created_at: datetime
     choices: tuple[str, ...] = ()
+    response: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -41,12 +44,18 @@ class Task:
     may_be_shown: bool = False  # whether the licence lets its text stand in a report
     test_rows: int | None = None  # the last rows of each user that are tested; None: the last 30 %
     paper: str | None = None  # the column of the paper's table that this is, for example ``2N``
+    limit: int | None = None  # test rows a user where the run names no limit
+    edited: Callable[[str, str], str] | None = None  # (user id, answer) → the user's edit of it, which is the truth
+    controls: tuple[str, ...] = ()  # users in whom there is nothing to learn
+    max_answer_tokens: int | None = None  # of a free text answer, for every system
 
     @property
     def hash(self) -> str:
         """Identifies the data, whatever file it came from."""
         digest = sha256(f"{self.instructions}\x00{self.choices}\x01".encode())
-        for rows in self.users.values():
+        for user, rows in self.users.items():
+            if self.edited:  # what a user makes of a text is part of the data
+                digest.update(self.edited(user, PROBE).encode() + b"\x02")
             for row in rows:
                 fields = (row.id, row.query, row.truth, *row.choices)
                 digest.update("\x00".join(fields).encode("utf-8", "surrogatepass") + b"\x01")
@@ -55,6 +64,10 @@ class Task:
     def answers(self, row: Row) -> tuple[str, ...]:
         """The closed answer space of a row; empty for free text."""
         return row.choices or self.choices
+
+    def truth_of(self, row: Row, answer: str) -> str:
+        """What the user really wanted: the row's truth, or the user's edit of this very answer."""
+        return self.edited(row.user_id, answer) if self.edited else row.truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +97,7 @@ def split(
     for user_id, rows in chosen:
         cut = max(0, len(rows) - task.test_rows) if task.test_rows else int(len(rows) * (1 - test_fraction))
         before = rows[:cut] if history is None else rows[max(0, cut - history) : cut]
-        test = tuple(row for row in rows[cut:] if row.truth)[:limit]
+        test = tuple(row for row in rows[cut:] if row.truth or task.edited)[: limit or task.limit]
         if test:
             splits.append(Split(user_id=user_id, history=tuple(before), test=test))
     return splits

@@ -9,8 +9,8 @@ from typing import Literal
 
 import httpx
 
-from evals.tasks.lamp import KINDS
 from personaagent.errors import InputError, SetupError
+from personaagent.evals.tasks.lamp import KINDS
 
 BASE = "https://ciir.cs.umass.edu/downloads/LaMP"
 By = Literal["user", "time"]

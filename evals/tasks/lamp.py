@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from evals.tasks import Metric, Row, Task
-from evals.tasks.reading import read_text
 from personaagent.errors import InputError
+from personaagent.evals.tasks import Metric, Row, Task
+from personaagent.evals.tasks.reading import read_text
 
 LONGEST = 100
 MAX_CHARS = 1_500

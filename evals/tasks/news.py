@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from pathlib import Path
 
-from evals.tasks import Row, Task
-from evals.tasks.reading import json_lines
+from personaagent.evals.tasks import Row, Task
+from personaagent.evals.tasks.reading import json_lines
+from personaagent.samples import CHOICES, INSTRUCTIONS, NEWS, TASK
 
-TASK = "news category"
-INSTRUCTIONS = "Name the news category in which this article of the user appeared."
-CHOICES = (
-    "black voices", "business", "comedy", "crime", "education", "entertainment", "impact", "latino voices", "media",
-    "politics", "queer voices", "religion", "science", "sports", "tech", "travel", "weird news", "women", "world news",
-)  # fmt: skip
+__all__ = ["CHOICES", "INSTRUCTIONS", "TASK", "load", "task"]
 
 
 def load(path: Path | None = None) -> list[Row]:
     """The rows of a file, or of the committed sample, each author's in the order of time."""
-    source = path or files("evals.data") / "news_sample.jsonl"
-    rows = json_lines(source, "user", "t", "date", "title", "text", "category")
+    rows = json_lines(path or NEWS, "user", "t", "date", "title", "text", "category")
     return [
         Row(
             id=f"{row['user']}-{row['t']}",

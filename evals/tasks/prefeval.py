@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from evals.tasks import Row, Task
-from evals.tasks.reading import json_lines
 from personaagent.errors import BadRow
+from personaagent.evals.tasks import Row, Task
+from personaagent.evals.tasks.reading import json_lines
 
 TASK = "preference following"
 INSTRUCTIONS = "Choose the recommendation that suits what this user has said about their preferences."

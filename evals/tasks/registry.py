@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evals.tasks import Task, jsonl, lamp, news, prefeval, rating
-from evals.tasks.download import By, files_of
 from personaagent.errors import InputError
+from personaagent.evals.tasks import Task, edits, jsonl, lamp, news, prefeval, rating
+from personaagent.evals.tasks.download import By, files_of
 
 SUMMARY = {
     "news": "the section of an author's article; the committed sample, or --file",
+    "edits": "simulated users who edit the agent's answers in a style of their own; no file",
     "rating": "stars of a user's reviews, LaMP-3 in time order; --file",
     "prefeval": "a preference said once, turns between, then the question; --file",
     **{name: f"LaMP {kind.name}; fetched, or --file *_questions.json" for name, kind in lamp.KINDS.items()},
@@ -24,6 +25,8 @@ def load_task(name: str, file: Path | None, cache: Path, *, by: By = "user", see
     """
     if name == "news":
         return news.task(file)
+    if name == "edits":
+        return edits.task(seed=seed)
     if name in lamp.KINDS:
         questions, outputs = files_of(name, cache, by=by)
         if file is not None:

@@ -13,12 +13,15 @@ from personaagent.context import Context
 from personaagent.errors import InvalidPersona, PersonaConflict
 from personaagent.inputs import user_of
 from personaagent.persona.edit import diff_lines, read_edit
-from personaagent.persona.gate import unbeatable
+from personaagent.persona.gate import evidence_of, labels_needed, to_win
 from personaagent.persona.shape import to_text
 from personaagent.ports import PersonaStore
 from personaagent.state import AlignmentState
-from personaagent.types import Candidate, Persona, Sections, Verdict
-from tools.approval import parse_decisions
+from personaagent.tools.approval import parse_decisions
+from personaagent.types import Candidate, Persona, Sections, Verdict, clauses_of
+from personaagent.types import evidence_of as clause_evidence
+
+SHOWN_CHARS = 120  # of a clause in the outcome
 
 
 async def commit_persona(
@@ -38,33 +41,42 @@ async def commit_persona(
     thread nobody can be asked, and nothing is committed.
     """
     base, incumbent, user_id = state["base"], state["incumbent"], user_of(runtime)
-    if base is None or incumbent.verdict is None:
-        return {"committed": None, "outcome": _why_not(state) + _taken_back(base)}
-    edited, refusal = _ask(base, incumbent, incumbent.verdict, config, token_budget) if ask else (None, None)
+    verdict = incumbent.verdict
+    if base is None or verdict is None:
+        return {"committed": None, "outcome": unchanged(state) + _taken_back(base), "reason": _reasons(state)}
+    edited, refusal = _ask(base, incumbent, verdict, config, token_budget) if ask else (None, None)
     if refusal:
-        refused = replace(incumbent, verdict=replace(incumbent.verdict, accepted=False, reason=refusal))
+        refused = replace(incumbent, verdict=replace(verdict, accepted=False, reason=refusal))
         return {
             "committed": None,
             "rejected": [*state["rejected"], refused],
-            "outcome": f"no change: {refusal}",
+            "outcome": f"No change: {refusal}",
+            "reason": verdict.reason,
         }
+    origin: dict[str, Any] = {
+        "origin": "aligned",
+        "proposer": incumbent.proposer,
+        "reason": verdict.reason,
+        "loss_before": verdict.loss_before,
+        "loss_after": verdict.loss_after,
+    }
+    if edited:  # what nobody judged is not called aligned
+        origin = {"origin": "manual", "proposer": "user", "reason": f"edited on approval: {verdict.reason}"}
     try:
         committed = await personas.append(
             user_id,
             edited or incumbent.sections,
-            "manual" if edited else "aligned",  # what nobody judged is not called aligned
             expected_parent=base.version,
-            proposer="user" if edited else incumbent.proposer,
-            reason=f"edited on approval: {incumbent.verdict.reason}" if edited else incumbent.verdict.reason,
-            loss_before=None if edited else incumbent.verdict.loss_before,
-            loss_after=None if edited else incumbent.verdict.loss_after,
-            aligned_through=state["judge"][-1].created_at,
+            aligned_through=max(i.created_at for i in state["judge"]),
+            **origin,
         )
     except PersonaConflict as error:
-        return {"committed": None, "outcome": f"no change: {error}"}
+        return {"committed": None, "outcome": f"No change: {error}", "reason": verdict.reason}
     return {
         "committed": committed,
-        "outcome": f"version {committed.version} by {committed.proposer}: {committed.reason}" + _taken_back(base),
+        "challengers": [],
+        "outcome": _told(committed, base, None if edited else verdict) + _taken_back(base),
+        "reason": f"by {committed.proposer}: {committed.reason}",
     }
 
 
@@ -85,8 +97,7 @@ def _ask(
         "verdict": verdict.reason,
         "proposer": incumbent.proposer,
     }
-    known = {i for sections in (base.sections, incumbent.sections) for cs in sections.values() for c in cs
-             for i in c.evidence}  # fmt: skip
+    known = {*clause_evidence(base.sections), *clause_evidence(incumbent.sections)}
     while True:
         (decision,) = parse_decisions(interrupt(question), 1)
         if decision.verb == "approve":
@@ -107,8 +118,56 @@ def _taken_back(base: Persona | None) -> str:
     return f" (version {base.version}: {base.reason})"
 
 
-def _why_not(state: AlignmentState) -> str:
-    if unbeatable(state["judged"]):
-        return f"no change: the incumbent is right on all {len(state['judged'])} judging interactions, nothing can win"
+def _told(committed: Persona, base: Persona, verdict: Verdict | None) -> str:
+    """The new version in a sentence: what it says now, and how many judged answers speak for it."""
+    old, new = ([clause.text for clause in clauses_of(one.sections)] for one in (base, committed))
+    added, gone = [text for text in new if text not in old], [text for text in old if text not in new]
+    said = _short(added[0]) if added else f"without: {_short(gone[0])}" if gone else "worded anew"
+    more = f" (and {len(added) - 1} more)" if len(added) > 1 else ""
+    judged = verdict.wins + verdict.losses + verdict.ties if verdict else 0
+    proof = f" ({verdict.wins} of {judged} judged answers closer to yours)" if verdict and judged else ""
+    return f"Version {committed.version}: {said}{more}{proof}"
+
+
+def unchanged(state: AlignmentState) -> str:
+    """Why there is no new version, and what it takes, in a sentence."""
+    if not state["judge"]:
+        return state["outcome"]
+    if state["stopped"]:
+        done = max((len(one.judged) for one in state["challengers"]), default=0)
+        total = max(done, len(state["judge"]))
+        goes_on = "; goes on with the next label" if state["challengers"] else ""
+        return f"No change yet: stopped ({state['stopped']}) with {done} of {total} labels judged{goes_on}"
+    if state["challengers"]:
+        lacking = min(labels_needed(evidence_of(one.evidence)) for one in state["challengers"])
+        return f"No change yet: {_labels(max(1, lacking))} could prove what is ahead"
+    if state["needed"]:
+        have = len(state["teach"]) + len(state["judge"])
+        return f"No change yet: a proof needs {_labels(state['needed'])} (you have {have})"
+    if state["judged"] and not any(to_win(simulation) for simulation in state["judged"]):
+        return f"No change: the answers were right in all {len(state['judged'])} judging interactions, nothing can win"
+    return _tried(state)
+
+
+def _tried(state: AlignmentState) -> str:
+    judged = [c for c in state["rejected"] if c.verdict and c.verdict.wins + c.verdict.losses + c.verdict.ties]
+    if not judged:
+        return "No change: nothing was proposed that could be judged"
+    one = "one attempt" if len(judged) == 1 else f"{len(judged)} attempts"
+    against = next((c for c in judged if c.verdict and "explicit truth" in c.verdict.reason), None)
+    return f"No change: {one}, nothing better found" + ("; explicit truth contradicts it" if against else "")
+
+
+def _reasons(state: AlignmentState) -> str:
     reasons = [f"{c.proposer}: {c.verdict.reason}" for c in state["rejected"] if c.verdict]
-    return "no change: " + ("; ".join(dict.fromkeys(reasons)) or "no candidate was proposed")
+    waiting = [f"{one.proposer}: ahead, judged by {len(one.judged)}" for one in state["challengers"]]
+    speed = [f"endpoint: {state['pace'].told}"] if state["pace"].told else []
+    return "; ".join(dict.fromkeys([*waiting, *reasons, *speed])) or "no candidate was proposed"
+
+
+def _labels(count: int) -> str:
+    return "1 more labelled answer" if count == 1 else f"{count} more labelled answers"
+
+
+def _short(text: str) -> str:
+    return text.rstrip(".") if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS].rsplit(" ", 1)[0] + " …"

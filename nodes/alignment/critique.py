@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -10,7 +11,8 @@ from langgraph.runtime import Runtime
 from personaagent.context import Context
 from personaagent.inputs import user_of
 from personaagent.memory.tool_record import tool_record
-from personaagent.models.meter import booked, metering
+from personaagent.models.meter import Meter, booked, metering
+from personaagent.pace import elapsed
 from personaagent.persona.critique import critique as write_critique
 from personaagent.persona.critique import to_keep
 from personaagent.persona.shape import to_text
@@ -22,7 +24,12 @@ HISTORY = 200  # labelled interactions that the record of tools is counted from
 
 
 async def critique(
-    state: AlignmentState, runtime: Runtime[Context], *, models: Models, episodic: EpisodicMemory
+    state: AlignmentState,
+    runtime: Runtime[Context],
+    *,
+    models: Models,
+    episodic: EpisodicMemory,
+    book: Callable[[str, Meter], Awaitable[None]],
 ) -> dict[str, Any]:
     """Return one textual loss a simulation of ``teach``; a critic that fails leaves an error in its place.
 
@@ -42,6 +49,10 @@ async def critique(
                 for simulation, interaction in zip(state["simulations"], state["teach"], strict=True)
             )
         )
+    await book(user_of(runtime), meter)
+    runtime.stream_writer(
+        {"step": "critique", "done": len(losses), "total": len(losses), "seconds": elapsed(state["pace"])}
+    )
     kept = to_keep(losses, state["incumbent"].sections, run=state["run"], epoch=state["epoch"] + 1)
     return {
         "losses": list(losses),

@@ -1,4 +1,4 @@
-"""End an alignment: new labels become facts, rejected candidates and costs are booked."""
+"""End an alignment: new labels become facts, rejected candidates are kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.inputs import user_of
-from personaagent.models.meter import booked, metering
+from personaagent.models.meter import Meter, booked, metering
 from personaagent.state import AlignmentState
 from personaagent.types import Candidate, Critique, UserProfile
 
@@ -20,9 +20,10 @@ async def refresh_profile(
     runtime: Runtime[Context],
     *,
     refresh: Callable[[str], Awaitable[UserProfile]],
-    account: Callable[[str, int, int, Sequence[Candidate], Sequence[Critique]], Awaitable[None]],
+    book: Callable[[str, Meter], Awaitable[None]],
+    account: Callable[[str, Sequence[Candidate], Sequence[Critique]], Awaitable[None]],
 ) -> dict[str, Any]:
-    """Refresh semantic memory from what is new; book calls and tokens, keep rejected candidates and critiques."""
+    """Refresh semantic memory from what is new; book what that took, keep rejected candidates and critiques."""
     user_id = user_of(runtime)
     with metering() as meter:
         await refresh(user_id)
@@ -30,5 +31,6 @@ async def refresh_profile(
     committed = state.get("committed")
     version = committed.version if committed else None
     critiques = [replace(critique, version=version) for critique in state.get("critiques", [])]
-    await account(user_id, spent["calls"], spent["tokens"], state["rejected"], critiques)
+    await book(user_id, meter)
+    await account(user_id, state["rejected"], critiques)
     return spent

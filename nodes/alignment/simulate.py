@@ -8,26 +8,36 @@ from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.inputs import user_of
-from personaagent.models.meter import booked, metering
-from personaagent.simulation import Simulator
+from personaagent.models.meter import booked
+from personaagent.racing import Course, Race
 from personaagent.state import AlignmentState
 
 
-async def simulate(state: AlignmentState, runtime: Runtime[Context], *, simulator: Simulator) -> dict[str, Any]:
-    """Return the simulations of ``teach`` and ``judge`` under the incumbent; kept where the incumbent is unchanged.
+async def simulate(state: AlignmentState, runtime: Runtime[Context], *, race: Race) -> dict[str, Any]:
+    """Return the incumbent's answers to ``teach`` and to the first round of ``judge``; kept where it is unchanged.
 
-    Nothing at or after the batch's first interaction is visible to any of them, so no ground truth of the batch or
-    of what came later can be read.
+    Nothing at or after the batch's first interaction is visible to a simulation, so no ground truth of the batch or
+    of what came later can be read. An answer to a free text that the version in force really gave is not simulated.
     """
-    if state["simulations"]:
+    base, context, teach = state["base"], runtime.context, state["teach"]
+    if state["simulations"] or base is None:
         return {}
-    teach, judge = state["teach"], state["judge"]
-    with metering() as meter:
-        simulations = await simulator.simulate(
-            user_of(runtime), runtime.context, state["incumbent"].sections, [*teach, *judge], before=teach[0].created_at
-        )
+    course = Course(
+        user_id=user_of(runtime),
+        context=context,
+        base=base,
+        incumbent=state["incumbent"].sections,
+        labels=state["judge"],
+        before=teach[0].created_at,
+        first=context.align_judge,
+        pace=state["pace"],
+        calls=state["calls"],
+    )
+    first = state["judge"][: context.align_judge] if context.align_gate else []
+    simulations = await race.answered(course, [*teach, *first], runtime.stream_writer, "simulate")
     return {
         "simulations": simulations[: len(teach)],
         "judged": simulations[len(teach) :],
-        **booked(state, meter),
+        "pace": course.pace,
+        **booked(state, course.meter),
     }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import delete, insert, select
 
@@ -63,20 +64,14 @@ class Candidates:
         query = select(candidates).where(candidates.c.user_id == user_id).order_by(candidates.c.seq.desc()).limit(limit)
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).mappings().all()
-        return [
-            (
-                from_micros(row["created_at"]),
-                Candidate(
-                    proposer=row["proposer"],
-                    sections=sections_of(row["sections"]),
-                    reason=row["reason"],
-                    verdict=Verdict(**row["verdict"]) if row["verdict"] else None,
-                    run=row["run"],
-                    epoch=row["epoch"],
-                ),
-            )
-            for row in rows
-        ]
+        return [_dated(row) for row in rows]
+
+    async def since(self, user_id: str, moment: datetime) -> list[tuple[datetime, Candidate]]:
+        """Those that were turned down from that moment on by judging interactions, newest first, with the time."""
+        query = select(candidates).where(candidates.c.user_id == user_id, candidates.c.created_at >= to_micros(moment))
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query.order_by(candidates.c.seq.desc()))).mappings().all()
+        return [dated for dated in map(_dated, rows) if (v := dated[1].verdict) and v.wins + v.losses + v.ties]
 
     async def drop_evidence(self, user_id: str, ids: Collection[str]) -> int:
         """Delete those that stand on any of these interactions; returns how many."""
@@ -92,3 +87,14 @@ class Candidates:
         """Remove all of the user; returns how many there were."""
         async with self._database.write(user_id) as connection:
             return (await connection.execute(delete(candidates).where(candidates.c.user_id == user_id))).rowcount
+
+
+def _dated(row: Mapping[Any, Any]) -> tuple[datetime, Candidate]:
+    return from_micros(row["created_at"]), Candidate(
+        proposer=row["proposer"],
+        sections=sections_of(row["sections"]),
+        reason=row["reason"],
+        verdict=Verdict(**row["verdict"]) if row["verdict"] else None,
+        run=row["run"],
+        epoch=row["epoch"],
+    )

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -20,6 +21,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from personaagent.errors import SetupError
+from personaagent.extras import install
 from personaagent.ledger.faults import named_faults, not_writable
 from personaagent.ledger.migrate import migrate
 from personaagent.ledger.scrub import Scrubber, owe, until_done
@@ -249,6 +251,8 @@ def _with_driver(url: URL) -> URL:
         return url.set(drivername="sqlite+aiosqlite")
     if not url.drivername.startswith("postgres"):
         raise SetupError(f"DATABASE_URL names {url.drivername}: give a postgresql:// or a sqlite:// URL")
+    if find_spec("asyncpg") is None:
+        raise SetupError(f"a ledger on Postgres needs asyncpg: {install('postgres')}")
     query = {{"sslmode": "ssl"}.get(name, name): value for name, value in url.query.items()}
     return url.set(drivername="postgresql+asyncpg", query=query)
 

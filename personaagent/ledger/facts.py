@@ -17,6 +17,11 @@ from personaagent.ledger.users import ensure_user
 from personaagent.types import Fact, FactOperation
 
 MAX_FACT_CHARS = 300
+_ALL = select(facts).where(facts.c.user_id == bindparam("user")).order_by(facts.c.valid_from, facts.c.id)
+_HOLDING = _ALL.where(facts.c.status == "active")
+_HELD = _ALL.where(
+    facts.c.valid_from < bindparam("cut"), or_(facts.c.valid_to.is_(None), facts.c.valid_to >= bindparam("cut"))
+)
 _THROUGH = select(users.c.profile_through).where(users.c.user_id == bindparam("user"))
 
 
@@ -32,18 +37,7 @@ class Facts:
 
     async def known(self, user_id: str, *, before: datetime | None = None) -> tuple[list[Fact], datetime | None]:
         """What ``holding`` and ``through`` give, read together."""
-        query = select(facts).where(facts.c.user_id == user_id)
-        if before is None:
-            query = query.where(facts.c.status == "active")
-        else:
-            cut = to_micros(before)
-            query = query.where(facts.c.valid_from < cut, or_(facts.c.valid_to.is_(None), facts.c.valid_to >= cut))
-
-        def work(connection: Connection) -> tuple[list[Fact], datetime | None]:
-            rows = connection.execute(query.order_by(facts.c.valid_from, facts.c.id)).mappings()
-            return [fact_of(dict(row)) for row in rows], maybe_moment(connection.scalar(_THROUGH, {"user": user_id}))
-
-        return await self._database.run_read(work)
+        return await self._database.run_read(lambda connection: read_known(connection, user_id, before))
 
     async def history(self, user_id: str) -> list[Fact]:
         """Every fact, oldest first."""
@@ -112,26 +106,23 @@ class Facts:
         self, connection: AsyncConnection, user_id: str, operation: FactOperation, through: datetime
     ) -> Fact | None:
         when = await self._newest(connection, user_id, operation.evidence)
-        if when is None and not operation.evidence and operation.kind in {"retire", "keep"}:
+        if not operation.evidence and operation.kind in {"retire", "keep"}:
             when = through  # these two may stand on nothing but what was read
         mine = facts.c.user_id == user_id, facts.c.id == operation.fact_id, facts.c.status == "active"
         row = (await connection.execute(select(facts).where(*mine))).mappings().one_or_none()
         old = None if row is None else fact_of(dict(row))
         if when is None or (operation.kind != "add" and old is None):
             return None
-        if operation.kind in {"retire", "keep"} and old is not None:
-            changed = (
-                {"status": "retired", "valid_to": to_micros(when)}
-                if operation.kind == "retire"
-                else {
-                    "evidence": list(dict.fromkeys([*old.evidence, *operation.evidence])),
-                    "confidence": max(old.confidence, min(1.0, operation.confidence)),
-                }
-            )
-            await connection.execute(update(facts).where(*mine).values(changed))
+        if operation.kind == "retire":
+            await connection.execute(update(facts).where(*mine).values(status="retired", valid_to=to_micros(when)))
+            return None
+        if operation.kind == "keep" and old is not None:
+            evidence = list(dict.fromkeys([*old.evidence, *operation.evidence]))
+            confidence = max(old.confidence, min(1.0, operation.confidence))
+            await connection.execute(update(facts).where(*mine).values(evidence=evidence, confidence=confidence))
             return None
         text = operation.text.strip()
-        if not text or len(text) > MAX_FACT_CHARS:
+        if not 0 < len(text) <= MAX_FACT_CHARS:
             return None
         fact = Fact(
             id=str(uuid4()),
@@ -155,3 +146,16 @@ class Facts:
         mine = interactions.c.user_id == user_id, interactions.c.id.in_(sorted(wanted))
         rows = (await connection.execute(select(interactions.c.created_at).where(*mine))).scalars().all()
         return from_micros(max(rows)) if rows and len(rows) == len(wanted) else None
+
+
+def read_known(
+    connection: Connection, user_id: str, before: datetime | None = None
+) -> tuple[list[Fact], datetime | None]:
+    """The facts that hold now, or held before that moment, oldest first, and how far was read; in a transaction."""
+    mine = {"user": user_id}
+    rows = (
+        connection.execute(_HOLDING, mine)
+        if before is None
+        else connection.execute(_HELD, {**mine, "cut": to_micros(before)})
+    )
+    return [fact_of(dict(row)) for row in rows.mappings()], maybe_moment(connection.scalar(_THROUGH, mine))

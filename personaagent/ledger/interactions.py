@@ -9,19 +9,57 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, or_, select, update
 
 from personaagent.errors import UnknownInteraction
+from personaagent.feedback import Feedback
+from personaagent.ledger.branches import renewed, settle
 from personaagent.ledger.database import Database
-from personaagent.ledger.labels import labelled, rated
-from personaagent.ledger.rows import interaction_of, interaction_row, matching
+from personaagent.ledger.labels import applied
+from personaagent.ledger.rows import interaction_of, interaction_row, matching, to_micros
 from personaagent.ledger.tables import interactions, outbox
 from personaagent.ledger.times import spread
 from personaagent.ports import Where
-from personaagent.types import Interaction, TruthSource
+from personaagent.types import Interaction, Kept, Path, TruthSource
 
+EARLIER = 4  # of a thread's newest interactions, among which an earlier attempt of a run is
+DAY = 86_400_000_000  # microseconds by which a clock is believed to have been set back
 _CHUNK = 500
+_WAITING = interactions.c.read_at.is_(None), interactions.c.abandoned.is_(None)
 
 # made once: putting a statement together costs more than SQLite takes for it
 _MANY = select(interactions).where(
     interactions.c.user_id == bindparam("user"), interactions.c.id.in_(bindparam("ids", expanding=True))
+)
+_THREAD = (
+    select(interactions)
+    .where(
+        interactions.c.user_id == bindparam("user"),
+        interactions.c.thread_id == bindparam("thread"),
+        interactions.c.abandoned.is_(None),
+    )
+    .order_by(interactions.c.created_at.desc())
+    .limit(EARLIER)
+)
+_UNREAD = (
+    select(func.count())
+    .select_from(interactions)
+    .where(
+        interactions.c.user_id == bindparam("user"),
+        interactions.c.read_at.is_(None),
+        interactions.c.abandoned.is_(None),
+    )
+)
+_SAME = select(interactions).where(
+    interactions.c.user_id == bindparam("user"),
+    or_(interactions.c.id == bindparam("key"), interactions.c.created_at == bindparam("at")),
+)
+_INSERT = insert(interactions)
+_WORK = insert(outbox)
+_KNOWN = select(interactions.c.id).where(
+    interactions.c.user_id == bindparam("user"), interactions.c.id.in_(bindparam("ids", expanding=True))
+)
+_AHEAD = select(func.max(interactions.c.created_at)).where(
+    interactions.c.user_id == bindparam("user"),
+    interactions.c.created_at > bindparam("at"),
+    interactions.c.created_at < bindparam("most"),
 )
 _WAITS = select(exists().where(outbox.c.user_id == bindparam("user")))
 
@@ -34,22 +72,36 @@ class Interactions:
 
     async def append(self, interaction: Interaction) -> tuple[Interaction, bool]:
         """Store it if its id is new; returns it as stored, and whether it was new."""
-        user_id, row = interaction.user_id, interaction_row(interaction)
-        same = or_(interactions.c.id == interaction.id, interactions.c.created_at == row["created_at"])
-        query = select(interactions).where(interactions.c.user_id == user_id, same)
+        row = interaction_row(interaction)
+        return await self._database.run_write(lambda connection: put(connection, row), interaction.user_id)
 
-        def work(connection: Connection) -> tuple[Interaction, bool]:
-            near = connection.execute(query).mappings().all()
-            past = next((found for found in near if found["id"] == interaction.id), None)
-            if past is not None:
-                return interaction_of(past), False
-            if near:
-                spread(connection, user_id, [row])
-            connection.execute(insert(interactions).values(row))
-            connection.execute(insert(outbox).values(_work(user_id, "upsert", interaction.id)))
-            return interaction_of(row), True
+    async def keep(
+        self, turn: Interaction, again: Callable[[Interaction], bool] = lambda _: False, path: Path | None = None
+    ) -> Kept:
+        """Store a turn like ``append``, unless one of its thread's newest is this one ``again``; tells what it ended.
 
-        return await self._database.run_write(work, user_id)
+        The same id with another answer is an answer made anew; other branches than the ``path`` are abandoned. A turn
+        comes after all that the user has, whatever the clock says. One transaction for all of it.
+        """
+        row, mine = interaction_row(turn), {"user": turn.user_id}
+
+        def work(connection: Connection) -> Kept:
+            newest: list[Interaction] = []
+            if turn.thread_id is not None:
+                found = connection.execute(_THREAD, {**mine, "thread": row["thread_id"]}).mappings().all()
+                newest = [interaction_of(past) for past in found]
+            stored, new = next((past for past in newest if again(past)), None), False
+            if stored is None:
+                ahead = connection.scalar(_AHEAD, {**mine, "at": row["created_at"], "most": row["created_at"] + DAY})
+                stored, new = put(connection, row if ahead is None else {**row, "created_at": ahead + 1})
+                if not new and stored.response != turn.response:
+                    stored = renewed(connection, stored, turn)
+                newest = sorted([stored, *newest], key=lambda i: i.created_at, reverse=True) if new else newest
+            newest = _in_sight(connection, stored, newest, path, new=new)
+            before = newest[1] if len(newest) > 1 and newest[0].id == stored.id else None
+            return Kept(turn=stored, new=new, before=before, unread=int(connection.scalar(_UNREAD, mine) or 0))
+
+        return await self._database.run_write(work, turn.user_id)
 
     async def append_many(self, user_id: str, new: Sequence[Interaction]) -> int:
         """Store those whose ids are new, all or none; returns how many. Equal times are moved on by microseconds."""
@@ -95,16 +147,60 @@ class Interactions:
         )
         return (await self._listed(query))[::-1]
 
+    async def mark(self, user_id: str, limit: int, where: Where) -> tuple[int | None, ...]:
+        """What tells the newest ``limit`` from what they were: it changes with each label, and when one is gone."""
+        newest = (
+            select(interactions.c.created_at, interactions.c.labelled_at)
+            .where(matching(user_id, where))
+            .order_by(interactions.c.created_at.desc())
+            .limit(limit)
+            .subquery()
+        )
+        at, labelled = newest.c.created_at, newest.c.labelled_at
+        query = select(func.count(), func.min(at), func.max(at), func.max(labelled), func.count(labelled))
+        return tuple(await self._database.run_read(lambda c: c.execute(query.select_from(newest)).one()))
+
     async def page(self, user_id: str, after: datetime | None, limit: int) -> list[Interaction]:
         """The next ``limit`` after that moment, oldest first."""
         since = None if after is None else after + timedelta(microseconds=1)
         query = (
             select(interactions)
-            .where(matching(user_id, Where(since=since)))
+            .where(matching(user_id, Where(since=since, abandoned=None)))
             .order_by(interactions.c.created_at)
             .limit(limit)
         )
         return await self._listed(query)
+
+    async def unread(self, user_id: str, limit: int) -> list[Interaction]:
+        """The newest ``limit`` that semantic memory has not read, oldest first; what was imported or back-dated too."""
+        query = (
+            select(interactions)
+            .where(interactions.c.user_id == user_id, *_WAITING)
+            .order_by(interactions.c.created_at.desc())
+            .limit(limit)
+        )
+        return (await self._listed(query))[::-1]
+
+    async def mark_read(self, user_id: str, ids: Sequence[str]) -> None:
+        """Note that semantic memory has read these of the user."""
+        now = to_micros(datetime.now(UTC))
+        async with self._database.write(user_id) as connection:
+            for start in range(0, len(ids), _CHUNK):
+                chunk = interactions.c.id.in_(ids[start : start + _CHUNK])
+                mine = interactions.c.user_id == user_id, chunk
+                await connection.execute(update(interactions).where(*mine).values(read_at=now))
+
+    async def waiting(self, user_id: str | None = None) -> int:
+        """How many semantic memory has not read, of one user or in all."""
+        query = select(func.count()).select_from(interactions).where(*_WAITING)
+        if user_id is not None:
+            query = query.where(interactions.c.user_id == user_id)
+        return int(await self._database.run_read(lambda connection: connection.execute(query).scalar_one()))
+
+    async def total(self) -> int:
+        """How many there are, of all users."""
+        query = select(func.count()).select_from(interactions)
+        return int(await self._database.run_read(lambda c: c.execute(query).scalar_one()))
 
     async def count(self, user_id: str, where: Where = Where()) -> int:
         """How many match."""
@@ -117,6 +213,13 @@ class Interactions:
             rows = await connection.execute(select(interactions.c.user_id).distinct().order_by(interactions.c.user_id))
             return list(rows.scalars())
 
+    async def feedback(
+        self, user_id: str, interaction_id: str, given: Feedback, *, given_at: datetime | None = None
+    ) -> Interaction:
+        """Take in feedback (``labels.applied``); ``given_at`` None is now. Raises UnknownInteraction, InvalidLabel."""
+        now = given_at or datetime.now(UTC)
+        return await self._change(user_id, interaction_id, lambda past: applied(past, given, now))
+
     async def label(
         self,
         user_id: str,
@@ -124,27 +227,14 @@ class Interactions:
         ground_truth: str,
         source: TruthSource,
         confidence: float = 1.0,
-        *,
-        given_at: datetime | None = None,
     ) -> Interaction:
-        """Set the ground truth; an explicit one stays where an implicit one comes. ``given_at`` None is now.
+        """Give a ground truth as feedback."""
+        given = Feedback(ground_truth=ground_truth, source=source, confidence=confidence)
+        return await self.feedback(user_id, interaction_id, given)
 
-        Raises UnknownInteraction, InvalidLabel.
-        """
-        now = given_at or datetime.now(UTC)
-        return await self._change(
-            user_id, interaction_id, lambda past: labelled(past, ground_truth, source, confidence, now)
-        )
-
-    async def rate(
-        self, user_id: str, interaction_id: str, rating: int, *, given_at: datetime | None = None
-    ) -> Interaction:
-        """Set the rating; from 4 up the response becomes the ground truth where there is no explicit one.
-
-        Raises UnknownInteraction, InvalidLabel.
-        """
-        now = given_at or datetime.now(UTC)
-        return await self._change(user_id, interaction_id, lambda past: rated(past, rating, now))
+    async def rate(self, user_id: str, interaction_id: str, rating: int) -> Interaction:
+        """Give a rating as feedback."""
+        return await self.feedback(user_id, interaction_id, Feedback(rating=rating))
 
     async def delete(self, user_id: str, ids: Sequence[str]) -> int:
         """Remove these of the user and ask the index to; returns how many there were."""
@@ -194,6 +284,35 @@ class Interactions:
         )
 
 
+def _in_sight(
+    connection: Connection, tip: Interaction, newest: list[Interaction], path: Path | None, *, new: bool
+) -> list[Interaction]:
+    """The newest of the tip's thread, newest first, when the branches that its path left are abandoned."""
+    live = [past for past in newest if past.id == tip.id or not past.abandoned]
+    if path is None or tip.thread_id is None:
+        return live
+    others = [past for past in live if past.id != tip.id and past.metadata.get("statement") is not True]
+    if new and (not others or others[0].id in path.before):
+        return live
+    settle(connection, tip, path)
+    found = read_many(connection, tip.user_id, [tip.id, *path.before[-EARLIER:]])
+    return sorted((i for i in found.values() if i.thread_id == tip.thread_id), key=lambda i: i.created_at, reverse=True)
+
+
+def put(connection: Connection, row: dict[str, Any]) -> tuple[Interaction, bool]:
+    """Store the row of ``interaction_row`` if its id is new, inside a transaction; returns it, and whether it was."""
+    user_id = row["user_id"]
+    near = connection.execute(_SAME, {"user": user_id, "key": row["id"], "at": row["created_at"]}).mappings().all()
+    past = next((found for found in near if found["id"] == row["id"]), None)
+    if past is not None:
+        return interaction_of(past), False
+    if near:
+        spread(connection, user_id, [row])
+    connection.execute(_INSERT, row)
+    connection.execute(_WORK, _work(user_id, "upsert", row["id"]))
+    return interaction_of(row), True
+
+
 def read_many(connection: Connection, user_id: str, ids: Sequence[str]) -> dict[str, Interaction]:
     """Those of the ids that are this user's, inside a transaction."""
     found: dict[str, Interaction] = {}
@@ -207,10 +326,8 @@ def known_ids(connection: Connection, user_id: str, ids: Sequence[str]) -> set[s
     """Which of the ids are this user's, inside a transaction."""
     known: set[str] = set()
     for start in range(0, len(ids), _CHUNK):
-        chunk = interactions.c.id.in_(ids[start : start + _CHUNK])
-        known |= set(
-            connection.execute(select(interactions.c.id).where(interactions.c.user_id == user_id, chunk)).scalars()
-        )
+        chunk = {"user": user_id, "ids": ids[start : start + _CHUNK]}
+        known |= set(connection.execute(_KNOWN, chunk).scalars())
     return known
 
 

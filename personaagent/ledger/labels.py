@@ -1,4 +1,4 @@
-"""What makes a ground truth or a rating valid, and what becomes of an interaction that gets one."""
+"""What becomes of an interaction that gets feedback."""
 
 from __future__ import annotations
 
@@ -7,52 +7,56 @@ from dataclasses import replace
 from datetime import datetime
 
 from personaagent.errors import InvalidLabel
-from personaagent.types import Interaction, TruthSource
+from personaagent.feedback import Feedback
+from personaagent.types import Interaction
 
-MAX_LABEL_CHARS = 32_000
 ACCEPTED = 4  # a rating from here up makes the response the ground truth
 
 
-def labelled(past: Interaction, truth: str, source: TruthSource, confidence: float, now: datetime) -> Interaction:
-    """The interaction with its ground truth; as it was where implicit truth comes after explicit, or nothing is new.
+def applied(past: Interaction, given: Feedback, now: datetime) -> Interaction:
+    """The interaction with that feedback; ``labelled_at`` is when a truth or a comment last changed.
 
-    Raises InvalidLabel.
+    As it was where nothing is new, or implicit truth comes after explicit. Raises InvalidLabel for a truth that is not
+    among the interaction's choices.
     """
-    truth = checked_truth(truth, past.choices)
-    if not 0 <= confidence <= 1:
-        raise InvalidLabel(f"the confidence is {confidence}: give 0 to 1")
-    if source == "implicit" and past.truth_source not in {None, "implicit"}:
-        return past
-    if (truth, source, confidence) == (past.ground_truth, past.truth_source, past.truth_confidence):
-        return past  # a retry is not a new label
-    return replace(past, ground_truth=truth, truth_source=source, truth_confidence=confidence, labelled_at=now)
-
-
-def rated(past: Interaction, rating: int, now: datetime) -> Interaction:
-    """The interaction with its rating; from 4 up its response is the ground truth where there is no explicit one.
-
-    A lower rating takes back the truth that a higher one gave. Raises InvalidLabel.
-    """
-    if not 1 <= rating <= 5:
-        raise InvalidLabel(f"the rating is {rating}: give 1 to 5")
-    after = replace(past, rating=rating)
-    if rating >= ACCEPTED and past.truth_source in {None, "implicit", "rating"} and past.response:
-        try:
-            return labelled(after, past.response, "rating", 1.0, now)
-        except InvalidLabel:
-            return after  # an answer outside of the choices pleased, yet it is no truth
-    if rating < ACCEPTED and past.truth_source == "rating":
-        return replace(after, ground_truth=None, truth_source=None, truth_confidence=None, labelled_at=None)
+    after = past if given.rating is None else _rated(past, given.rating, now)
+    if given.ground_truth is not None:
+        after = _labelled(after, given, now)
+    if given.comment is not None and given.comment != past.comment:
+        after = replace(after, comment=given.comment, labelled_at=now)
     return after
 
 
-def checked_truth(ground_truth: str, choices: Sequence[str]) -> str:
-    """The ground truth without white space around it, or the choice that it names; raises InvalidLabel."""
-    truth = ground_truth.strip()
-    if not truth:
-        raise InvalidLabel("the ground truth is empty: give what the user really wanted")
-    if len(truth) > MAX_LABEL_CHARS:
-        raise InvalidLabel(f"the ground truth has {len(truth)} characters, {MAX_LABEL_CHARS} at most are kept: cut it")
+def _labelled(past: Interaction, given: Feedback, now: datetime) -> Interaction:
+    truth = _among(given.ground_truth or "", past.choices)
+    if given.source == "implicit" and past.truth_source not in {None, "implicit"}:
+        return past
+    after = replace(
+        past,
+        ground_truth=truth,
+        truth_source=given.source,
+        truth_confidence=given.confidence,
+        rejected=given.rejected,
+    )
+    return past if after == past else replace(after, labelled_at=now)  # a retry is not a new label
+
+
+def _rated(past: Interaction, rating: int, now: datetime) -> Interaction:
+    """From 4 up the response is the ground truth where there is no explicit one; a lower rating takes that back."""
+    after = replace(past, rating=rating)
+    if rating >= ACCEPTED and past.truth_source in {None, "implicit", "rating"} and past.response:
+        try:
+            return _labelled(after, Feedback(ground_truth=past.response, source="rating"), now)
+        except InvalidLabel:
+            return after  # an answer outside of the choices pleased, yet it is no truth
+    if rating < ACCEPTED and past.truth_source == "rating":
+        told = past.labelled_at if past.comment else None
+        return replace(after, ground_truth=None, truth_source=None, truth_confidence=None, labelled_at=told)
+    return after
+
+
+def _among(truth: str, choices: Sequence[str]) -> str:
+    """The truth, or the choice that it names; raises InvalidLabel."""
     if not choices:
         return truth
     for choice in choices:

@@ -19,6 +19,14 @@ class Meta:
         async with self._database.read() as connection:
             return (await connection.execute(select(meta.c.value).where(meta.c.key == key))).scalar_one_or_none()
 
+    async def once(self, key: str, value: str) -> str:
+        """Set the value where there is none yet; returns the one that holds, the same for every process."""
+        async with self._database.write("meta") as connection:
+            held = (await connection.execute(select(meta.c.value).where(meta.c.key == key))).scalar_one_or_none()
+            if held is None:
+                await connection.execute(insert(meta).values(key=key, value=value))
+            return value if held is None else str(held)
+
     async def set(self, key: str, value: str) -> None:
         """Set the value."""
         async with self._database.write("meta") as connection:

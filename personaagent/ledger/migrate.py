@@ -6,8 +6,10 @@ A new migration: change ``tables.py``, add ``migrations/versions/<revision>_<wha
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import URL
@@ -17,14 +19,18 @@ from personaagent.errors import LedgerUnavailable
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-HEAD = "0004"
+HEAD = "0007"
+T = TypeVar("T")
 _LOCK = 7_204_611  # any number: Postgres names advisory locks by one
+_one_at_a_time = threading.Lock()  # alembic's operations are of the whole process, whatever ledger they are for
 
 
 def migrate(url: URL) -> None:
     """Run the migrations that are outstanding. Blocking, and runs an event loop: call it in a thread of its own."""
-    scripts = _scripts()  # read before the loop starts: under LangGraph server no loop may touch a file
-    asyncio.run(_migrate(url, scripts))
+    with _one_at_a_time:
+        if asyncio.run(_connected(url, _revision)) != HEAD:
+            scripts = _scripts()  # read before the loop starts: under LangGraph server no loop may touch a file
+            asyncio.run(_connected(url, lambda connection: _upgrade(connection, scripts)))
 
 
 def _scripts() -> ScriptDirectory:
@@ -35,7 +41,7 @@ def _scripts() -> ScriptDirectory:
     return scripts
 
 
-async def _migrate(url: URL, scripts: ScriptDirectory) -> None:
+async def _connected(url: URL, work: Callable[[Connection], T]) -> T:
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool
 
@@ -44,7 +50,7 @@ async def _migrate(url: URL, scripts: ScriptDirectory) -> None:
     )
     try:
         async with engine.connect() as connection:
-            await connection.run_sync(_upgrade, scripts)
+            return await connection.run_sync(work)
     finally:
         await engine.dispose()
 

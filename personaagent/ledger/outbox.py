@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, literal, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select
 
 from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import known_ids, read_many
 from personaagent.ledger.tables import interactions, outbox
 from personaagent.types import Interaction
+
+# made once: putting a statement together costs more than SQLite takes for it
+_OLDEST = (
+    select(outbox.c.seq, outbox.c.user_id, outbox.c.op, outbox.c.interaction_id)
+    .order_by(outbox.c.seq)
+    .limit(bindparam("most"))
+)
+_MINE = _OLDEST.where(outbox.c.user_id == bindparam("user"))
+_TAKEN = delete(outbox).where(outbox.c.seq.in_(bindparam("seqs", expanding=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +75,7 @@ class Outbox:
             ]
             seqs = [piece.seq for piece in work]
             for start in range(0, len(seqs), 500):
-                connection.execute(delete(outbox).where(outbox.c.seq.in_(seqs[start : start + 500])))
+                connection.execute(_TAKEN, {"seqs": seqs[start : start + 500]})
             if gone:
                 connection.execute(insert(outbox), gone)
             return len(gone)
@@ -107,7 +116,6 @@ def by_user(work: Sequence[Work]) -> dict[str, list[str]]:
 
 
 def _pending(connection: Connection, limit: int, user_id: str | None) -> list[Work]:
-    query = select(outbox).order_by(outbox.c.seq).limit(limit)
-    if user_id is not None:
-        query = query.where(outbox.c.user_id == user_id)
-    return [Work(**row) for row in connection.execute(query).mappings()]
+    mine = {} if user_id is None else {"user": user_id}
+    found = connection.execute(_OLDEST if user_id is None else _MINE, {"most": limit, **mine})
+    return [Work(seq=seq, user_id=user, op=op, interaction_id=key) for seq, user, op, key in found]

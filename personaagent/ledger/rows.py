@@ -54,8 +54,11 @@ def interaction_row(interaction: Interaction) -> dict[str, Any]:
         "truth_source": interaction.truth_source,
         "truth_confidence": interaction.truth_confidence,
         "rating": interaction.rating,
+        "comment": _words(interaction.comment),
+        "rejected": _words(interaction.rejected),
         "labelled_at": maybe_micros(interaction.labelled_at),
         "metadata": plain(interaction.metadata),
+        "abandoned": 1 if interaction.abandoned else None,
     }
 
 
@@ -80,8 +83,11 @@ def interaction_of(row: Mapping[Any, Any]) -> Interaction:
         truth_source=row["truth_source"],
         truth_confidence=row["truth_confidence"],
         rating=row["rating"],
+        comment=row["comment"],
+        rejected=row["rejected"],
         labelled_at=maybe_moment(row["labelled_at"]),
         metadata=row["metadata"],
+        abandoned=bool(row["abandoned"]),
     )
 
 
@@ -132,16 +138,25 @@ def fact_of(row: Mapping[str, Any]) -> Fact:
 def sections_json(sections: Sections) -> dict[str, list[dict[str, Any]]]:
     """The sections of a persona as JSON."""
     return {
-        section.value: [{"text": clause.text, "evidence": list(clause.evidence)} for clause in sections[section]]
+        section.value: [clause_json(clause) for clause in sections[section]]
         for section in Section
         if sections.get(section)
     }
 
 
+def clause_json(clause: Clause) -> dict[str, Any]:
+    """A clause as JSON."""
+    kind = {"kind": clause.kind} if clause.kind else {}
+    return {"text": clause.text, "evidence": list(clause.evidence), **kind}
+
+
 def sections_of(value: Mapping[str, list[dict[str, Any]]]) -> Sections:
     """The sections that ``sections_json`` wrote."""
     return {
-        Section(name): tuple(Clause(text=clause["text"], evidence=tuple(clause["evidence"])) for clause in clauses)
+        Section(name): tuple(
+            Clause(text=clause["text"], evidence=tuple(clause["evidence"]), kind=clause.get("kind"))
+            for clause in clauses
+        )
         for name, clauses in value.items()
     }
 
@@ -192,13 +207,19 @@ def critique_of(row: Mapping[Any, Any]) -> Critique:
 
 def pin_row(pin: Pin) -> dict[str, Any]:
     """The row of a pin."""
-    return {"user_id": pin.user_id, "id": pin.id, "text": pin.text, "created_at": to_micros(pin.created_at)}
+    return {
+        "user_id": pin.user_id,
+        "id": pin.id,
+        "text": pin.text,
+        "created_at": to_micros(pin.created_at),
+        "origin": pin.origin,
+        "said_in": pin.said_in,
+    }
 
 
 def pin_of(row: Mapping[Any, Any]) -> Pin:
     """The pin of a row."""
-    created_at = from_micros(row["created_at"])
-    return Pin(id=row["id"], user_id=row["user_id"], text=row["text"], created_at=created_at)
+    return Pin(**{**row, "created_at": from_micros(row["created_at"])})
 
 
 def matching(user_id: str, where: Where) -> ColumnElement[bool]:
@@ -215,6 +236,8 @@ def matching(user_id: str, where: Where) -> ColumnElement[bool]:
         parts.append(table.thread_id == where.thread_id)
     if where.labelled is not None:
         parts.append(table.ground_truth.is_not(None) if where.labelled else table.ground_truth.is_(None))
+    if where.abandoned is not None:
+        parts.append(table.abandoned.is_not(None) if where.abandoned else table.abandoned.is_(None))
     if where.exclude:
         parts.append(table.id.not_in(sorted(where.exclude)))
     return and_(*parts)

@@ -67,10 +67,17 @@ interactions = Table(
     Column("truth_source", Text),
     Column("truth_confidence", Float),
     Column("rating", Integer),
+    Column("comment", Words),
+    Column("rejected", Words),
     Column("labelled_at", BigInteger),
     Column("metadata", JSON, nullable=False),
+    Column("read_at", BigInteger),  # when semantic memory read it; NULL: it waits
+    Column("abandoned", Integer),  # 1: on a branch of its thread that is not in sight
     UniqueConstraint("user_id", "created_at"),
 )
+_unread = text("read_at IS NULL")
+Index("ix_interactions_unread", interactions.c.user_id, interactions.c.created_at,
+      sqlite_where=_unread, postgresql_where=_unread)  # fmt: skip
 _labelled = text("ground_truth IS NOT NULL")
 Index("ix_interactions_labelled", interactions.c.user_id, interactions.c.created_at,
       sqlite_where=_labelled, postgresql_where=_labelled)  # fmt: skip
@@ -124,6 +131,22 @@ pins = Table(
     _user(),
     Column("id", Text, primary_key=True),
     Column("text", Words, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("origin", Text, nullable=False, server_default="user"),  # user | wish
+    Column("said_in", Text),  # the interaction of a wish
+)
+
+challengers = Table(
+    "challengers",
+    metadata,
+    _user(),
+    Column("id", Text, primary_key=True),
+    Column("base_version", Integer, nullable=False),
+    Column("proposer", Text, nullable=False),
+    Column("sections", JSON, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("judged", JSON, nullable=False),
     Column("created_at", BigInteger, nullable=False),
 )
 

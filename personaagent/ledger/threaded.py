@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
-THREADS = 4
+THREADS = 2
 WRITE = "personaagent_write"  # the execution option of a connection that will write
 
 T = TypeVar("T")

@@ -9,20 +9,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from personaagent.errors import ModelError
+from personaagent.errors import ContextTooLong, ModelError, ModelOutputInvalid, ModelRefused
+from personaagent.memory.earnest import bears
+from personaagent.memory.own_words import own_words
 from personaagent.memory.statistics import is_statistic, statistic_facts
-from personaagent.persona.rules import broken_rule
+from personaagent.memory.supported import supported
+from personaagent.models.tokens import count_messages
+from personaagent.persona.answers import numbered
+from personaagent.persona.rules import advises, broken_rule
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
 from personaagent.text import clean, one_line
 from personaagent.types import Fact, FactOperation, Interaction
 
-MAX_READ = 24  # newest new interactions, what a small model reads in time; of a longer import statistics tell the rest
+MAX_READ = 24  # interactions of one call, what a small model reads in time
 MAX_FACTS = 60  # active facts shown
+ANSWER_TOKENS = 800  # left for the operations
 MAX_OPERATIONS = 6
 MAX_EVIDENCE = 6
 MAX_FACT_CHARS = 200
@@ -76,15 +83,55 @@ async def consolidate(
     """
     facts = [fact for fact in active_facts if fact.user_id == user_id and fact.status == "active"]
     operations = statistic_facts([i for i in history if i.user_id == user_id], facts)
-    read = [i for i in new_interactions if i.user_id == user_id][-MAX_READ:]
+    read = await summarized(models, user_id, new_interactions, facts)
+    return operations + list(read.operations if read is not None else ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a model made of interactions, and which it read: the newest that its context has room for."""
+
+    operations: Sequence[FactOperation] = ()
+    read: Sequence[Interaction] = ()
+
+
+async def summarized(
+    models: Models, user_id: str, new_interactions: Sequence[Interaction], active_facts: Sequence[Fact]
+) -> Reading | None:
+    """What the summarizer proposes from the newest of them, at most ``MAX_READ``; None where no model read any.
+
+    A model that read them and answered in another form has proposed nothing; one that did not answer has not read.
+    What is too much for the endpoint is asked once more with the newer half; one that alone is too much counts as read.
+    """
+    facts = [fact for fact in active_facts if fact.user_id == user_id and fact.status == "active"]
+    read: Sequence[Interaction] = [i for i in new_interactions if i.user_id == user_id][-MAX_READ:]
     if models.embedded or not read:
-        return operations
-    open_facts = [fact for fact in facts if fact.source not in {"user", "statistics"}][:MAX_FACTS]
+        return None
+    open_facts: Sequence[Fact] = [fact for fact in facts if fact.source not in {"user", "statistics"}][:MAX_FACTS]
+    read, open_facts = _fitting(read, open_facts, (await models.card("summarizer")).window)
     try:
         answer = await models.structured("summarizer", _messages(read, open_facts), FACTS_SCHEMA)
+    except ContextTooLong:
+        if len(read) > 1:
+            return await summarized(models, user_id, read[len(read) // 2 :], active_facts)
+        return Reading(read=read)
+    except (ModelOutputInvalid, ModelRefused):
+        return Reading(read=read)
     except ModelError:
-        return operations
-    return operations + _validated(answer, read, open_facts, facts)
+        return None
+    return Reading(operations=_validated(answer, read, open_facts, facts), read=read)
+
+
+def _fitting(
+    read: Sequence[Interaction], facts: Sequence[Fact], window: int
+) -> tuple[Sequence[Interaction], Sequence[Fact]]:
+    """The newest interactions, and the first facts, that the context has room for beside the answer; one at least."""
+    while (count_messages(_messages(read, facts)) > window - ANSWER_TOKENS) and (len(read) > 1 or facts):
+        if len(read) > 1 and len(read) >= len(facts) // 2:
+            read = read[(len(read) + 3) // 4 :]
+        else:
+            facts = facts[: len(facts) * 3 // 4]
+    return read, facts
 
 
 def _messages(read: Sequence[Interaction], facts: Sequence[Fact]) -> list[SystemMessage | HumanMessage]:
@@ -95,11 +142,15 @@ def _messages(read: Sequence[Interaction], facts: Sequence[Fact]) -> list[System
 
 
 def _entry(interaction: Interaction) -> str:
-    """What the user said: the query, and the truth as the user gave it."""
+    """What the user said: the query, of one without a truth their own words only, and the truth as they gave it."""
     truth = interaction.ground_truth
     doubt = " (inferred)" if interaction.truth_source == "implicit" else ""
     wanted = f" → wanted: {one_line(truth, TRUTH_CHARS)}{doubt}" if truth else ""
-    return f"({interaction.created_at:%Y-%m-%d}) {one_line(interaction.query, QUERY_CHARS)}{wanted}"
+    return f"({interaction.created_at:%Y-%m-%d}) {one_line(_said(interaction), QUERY_CHARS)}{wanted}"
+
+
+def _said(interaction: Interaction) -> str:
+    return interaction.query if interaction.ground_truth else own_words(interaction.query)
 
 
 def _validated(
@@ -130,42 +181,54 @@ def _validated(
 
 def _operation(item: dict[str, Any], read: Sequence[Interaction], facts: Sequence[Fact]) -> FactOperation | None:
     """One operation with its numbers resolved, or None where something that it needs is missing or unsound."""
-    kind, number, confidence = item.get("kind"), item.get("fact"), item.get("confidence")
-    numbers = item.get("evidence")
-    evidence = [
-        read[n - 1].id for n in (numbers if isinstance(numbers, list) else []) if type(n) is int and 1 <= n <= len(read)
-    ]
-    fact = facts[number - 1] if type(number) is int and 1 <= number <= len(facts) else None
-    if kind not in _KINDS or not evidence or (kind != "add" and fact is None):
+    kind, confidence = item.get("kind"), item.get("confidence")
+    stands_on = numbered(item.get("evidence"), read)
+    if kind not in _KINDS or not stands_on:
         return None
-    writes = kind in {"add", "supersede"}
-    text = " ".join(clean(str(item.get("text") or "")).split()) if writes else ""
-    if writes and (not text or len(text) > MAX_FACT_CHARS or broken_rule(text) or is_statistic(text)):
-        return None
-    if writes and _copied(text, read):
+    fact = None if kind == "add" else _changed(item, facts, stands_on)
+    text = _written(item, read, stands_on) if kind in {"add", "supersede"} else ""
+    if text is None or (fact is None and kind != "add"):
         return None
     return FactOperation(
         kind=kind,
-        fact_id=fact.id if fact and kind != "add" else None,
+        fact_id=fact.id if fact else None,
         text=text,
-        evidence=tuple(dict.fromkeys(evidence)),
+        evidence=tuple(dict.fromkeys(interaction.id for interaction in stands_on)),
         confidence=min(1.0, max(0.0, confidence / 100)) if type(confidence) is int else 0.5,
     )
+
+
+def _changed(item: dict[str, Any], facts: Sequence[Fact], stands_on: Sequence[Interaction]) -> Fact | None:
+    """The fact that an operation is about; a history is read newest first: what is older does not end what is newer."""
+    newest = max(interaction.created_at for interaction in stands_on)
+    named = numbered([item.get("fact")], facts)
+    return next((fact for fact in named if item["kind"] == "keep" or newest >= fact.valid_from), None)
+
+
+def _written(item: dict[str, Any], read: Sequence[Interaction], stands_on: Sequence[Interaction]) -> str | None:
+    """The text of a fact, or None where it is not one: of its length, the user's own, and said in what it stands on."""
+    text = " ".join(clean(str(item.get("text") or "")).split())
+    if not text or len(text) > MAX_FACT_CHARS or broken_rule(text) or advises(text) or is_statistic(text):
+        return None
+    said = not _copied(text, read) and bears(text, (i.query for i in stands_on)) and supported(text, stands_on)
+    return text if said else None
 
 
 def _copied(text: str, read: Sequence[Interaction]) -> bool:
     """Whether a text is what the summarizer was shown: an entry line, words of the prompt, or of a labelled question.
 
-    Such a text says nothing about the user. A question without a truth is the user's own words and may be repeated.
+    Such a text says nothing about the user. In a question without a truth their own words may be repeated, no others.
     """
     if _ENTRY.search(text):
         return True
     shown = [render("summarize_case", facts="", entries=""), render("summarize", limit=str(MAX_OPERATIONS))]
     labelled = [f"{i.query} {i.ground_truth}" for i in read if i.ground_truth]
+    own = {run for i in read if not i.ground_truth for run in _runs(own_words(i.query))}
+    pasted = {run for i in read if not i.ground_truth for run in _runs(i.query)} - own
     if any(_same(text) in _same(one) for one in labelled):
         return True
     known = {run for one in (*shown, *labelled) for run in _runs(one)}
-    return not known.isdisjoint(_runs(text))
+    return not (known | pasted).isdisjoint(_runs(text))
 
 
 def _runs(text: str) -> set[tuple[str, ...]]:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
-from personaagent.errors import IndexUnavailable, LedgerUnavailable, ModelError, SetupError, StoreError
+from personaagent.errors import HomeInUse, IndexUnavailable, LedgerUnavailable, ModelError, SetupError, StoreError
+from personaagent.feedback import Feedback
 from personaagent.inputs import check_user_id
 from personaagent.ledger.interactions import Interactions
 from personaagent.memory.indexer import Indexer
-from personaagent.memory.intake import storable, storable_text
-from personaagent.memory.ranking import ranked
+from personaagent.memory.intake import deep, storable, storable_feedback
+from personaagent.memory.ranking import by_words, ranked
 from personaagent.memory.spool import Spool, Waiting, WaitingFeedback, deliver
+from personaagent.memory.statements import is_statement
 from personaagent.ports import Embedder, Hit, VectorIndex, Vectors, Where
-from personaagent.types import Interaction, Recall, TruthSource
+from personaagent.types import Interaction, Kept, Path, Recall, TruthSource
 
 SPARE = 16  # results asked of the index beyond k: about as many ranks as age can cost (``ranking``)
-SETTLE = 256  # work that a search carries out first; only an import under way leaves more
+BY_WORDS = 2_000  # newest interactions that are compared by words where the index cannot be had
+INLINE_CHARS = 1_000  # that are masked at once, within half a millisecond
+SETTLE = 64  # work that a search carries out first; only an import under way leaves more
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +36,7 @@ class LedgerEpisodicMemory:
     index is brought up in the background; a search finds it all the same, because it settles what waits first.
 
     What an earlier process left is caught up with at the first use. ``landed`` is told the user of every piece of
-    feedback that waited in the spool and has given an interaction its ground truth, at least once.
+    feedback that waited in the spool and has given an interaction a ground truth or a comment, at least once.
     """
 
     def __init__(
@@ -59,22 +64,32 @@ class LedgerEpisodicMemory:
 
     async def append(self, user_id: str, interaction: Interaction) -> Interaction:
         """Store an interaction once, secrets masked; the same id again changes nothing. Returns it as stored."""
+        return (await self.keep(user_id, interaction)).turn
+
+    async def keep(
+        self,
+        user_id: str,
+        turn: Interaction,
+        again: Callable[[Interaction], bool] = lambda _: False,
+        path: Path | None = None,
+    ) -> Kept:
+        """Store a turn like ``append``, unless one of its thread's newest is this one ``again``."""
         check_user_id(user_id)
-        kept = (await _storable(user_id, [interaction]))[0]
+        masked = (await _storable(user_id, [turn]))[0]
         try:
             await self._begin()
-            stored, _ = await self._interactions.append(kept)
+            kept = await self._interactions.keep(masked, again, path)
         except LedgerUnavailable:
             if self._spool is None:
                 raise
-            await self._spool.add(kept)
+            await self._spool.add(masked)
             self._spooled = True
-            return kept
+            return Kept(turn=masked, new=True)
         if self._wait_for_index:
             await self._indexer.try_flush(user_id)
         else:
             self._indexer.flush_soon(user_id)
-        return stored
+        return kept
 
     async def append_many(self, user_id: str, interactions: Sequence[Interaction]) -> int:
         """Store many in one transaction; returns how many were new."""
@@ -127,7 +142,8 @@ class LedgerEpisodicMemory:
     async def search(self, user_id: str, query: str, k: int, where: Where = Where()) -> list[Recall]:
         """The k memories that fit the query best, best first, near-duplicates in one place (``ranking``).
 
-        What was appended before is found. Nothing fits an empty query. Raises IndexUnavailable (and what the index
+        What was appended before is found. Nothing fits an empty query. Where another process does not give the index
+        away, words are compared, of the newest ``BY_WORDS`` in the ledger. Raises IndexUnavailable (and what the index
         itself raises) when index or embedder do not answer, LedgerUnavailable when the ledger does not.
         """
         check_user_id(user_id)
@@ -135,11 +151,22 @@ class LedgerEpisodicMemory:
         if k < 1 or not text:
             return []
         await self.catch_up()
+        try:
+            return await self._search(user_id, text, k, where)
+        except HomeInUse as error:
+            logger.warning("memory is searched by words alone: %s", error)
+            past = await self._interactions.newest(user_id, BY_WORDS, where)
+            return ranked([r for r in by_words(text, past) if not is_statement(r.interaction)], k, self._half_life_days)
+
+    async def _search(self, user_id: str, text: str, k: int, where: Where) -> list[Recall]:
         vector, fetch = await self._vector(text), k + SPARE
+        await self._indexer.under_way(user_id)  # else it would be looked for twice
         with self._indexer.watching(user_id) as watched:
             hits = await self._index.search(user_id, vector, text, fetch, where)
             # what waits is asked last, in the trip that reads the rows: what was flushed meanwhile was watched
             rows, waiting = await self._interactions.recall(user_id, [hit.id for hit in hits])
+        if waiting and await self._indexer.depth(user_id) > SETTLE:
+            return await self._during_an_import(user_id, text, hits, rows, k, where)
         if waiting:
             await self._settle(user_id)
         stale = waiting or watched.changed
@@ -152,55 +179,50 @@ class LedgerEpisodicMemory:
                 return best
             fetch, stale = fetch * 4, True  # filters and near-duplicates took too many
 
+    async def _during_an_import(
+        self, user_id: str, text: str, hits: Sequence[Hit], rows: Mapping[str, Interaction], k: int, where: Where
+    ) -> list[Recall]:
+        """What the index has by now, and before it what shares words with the query in the newest of the ledger."""
+        best = ranked(_checked(user_id, hits, rows, where), k, self._half_life_days)
+        past = await self._interactions.newest(user_id, BY_WORDS, where)
+        fresh = [i for i in past if i.id not in rows and not is_statement(i)]
+        told = ranked(by_words(text, fresh), max(1, k // 2), self._half_life_days)
+        return [*told, *best][:k]
+
     async def newest(self, user_id: str, limit: int, where: Where = Where()) -> list[Interaction]:
         """The newest ``limit`` interactions, oldest first."""
         check_user_id(user_id)
         await self.catch_up()
         return await self._interactions.newest(user_id, limit, where)
 
-    async def label(
-        self,
-        user_id: str,
-        interaction_id: str,
-        ground_truth: str,
-        source: TruthSource,
-        *,
-        confidence: float = 1.0,
-    ) -> Interaction:
-        """Set what the user really wanted. Explicit truth replaces implicit, never the reverse.
+    async def feedback(self, user_id: str, interaction_id: str, given: Feedback) -> Interaction:
+        """Take in what the user says of an answer, secrets masked. Explicit truth replaces implicit, never the reverse.
 
-        Raises UnknownInteraction, InvalidLabel; LedgerUnavailable, whose message says whether the label is kept.
+        Raises UnknownInteraction, InvalidLabel; LedgerUnavailable, whose message says whether the feedback is kept.
         """
         check_user_id(user_id)
-        truth = await asyncio.to_thread(storable_text, ground_truth)
-        given = WaitingFeedback(
-            user_id=user_id,
-            interaction_id=interaction_id,
-            given_at=datetime.now(UTC),
-            ground_truth=truth,
-            source=source,
-            confidence=confidence,
+        given = await asyncio.to_thread(storable_feedback, given)
+        waiting = WaitingFeedback(
+            user_id=user_id, interaction_id=interaction_id, given_at=datetime.now(UTC), **asdict(given)
         )
         try:
             await self._begin()
-            labelled = await self._interactions.label(user_id, interaction_id, truth, source, confidence)
+            stored = await self._interactions.feedback(user_id, interaction_id, given)
         except LedgerUnavailable as error:
-            raise await self._kept(given, error) from error
+            raise await self._kept(waiting, error) from error
         await self._indexer.try_flush(user_id)
-        return labelled
+        return stored
+
+    async def label(
+        self, user_id: str, interaction_id: str, ground_truth: str, source: TruthSource, *, confidence: float = 1.0
+    ) -> Interaction:
+        """Give a ground truth as feedback."""
+        given = Feedback(ground_truth=ground_truth, source=source, confidence=confidence)
+        return await self.feedback(user_id, interaction_id, given)
 
     async def rate(self, user_id: str, interaction_id: str, rating: int) -> Interaction:
-        """Set what the user thought of the response, 1 to 5; from 4 up the response becomes the ground truth."""
-        check_user_id(user_id)
-        now = datetime.now(UTC)
-        given = WaitingFeedback(user_id=user_id, interaction_id=interaction_id, given_at=now, rating=rating)
-        try:
-            await self._begin()
-            rated = await self._interactions.rate(user_id, interaction_id, rating)
-        except LedgerUnavailable as error:
-            raise await self._kept(given, error) from error
-        await self._indexer.try_flush(user_id)
-        return rated
+        """Give a rating as feedback."""
+        return await self.feedback(user_id, interaction_id, Feedback(rating=rating))
 
     async def _kept(self, given: WaitingFeedback, error: LedgerUnavailable) -> LedgerUnavailable:
         """Keep feedback on disk while the ledger is down; returns what the caller is to be told."""
@@ -234,25 +256,41 @@ class LedgerEpisodicMemory:
 def _checked(user_id: str, hits: Sequence[Hit], rows: Mapping[str, Interaction], where: Where) -> list[Recall]:
     """The interactions behind the hits, as the ledger has them now; the index is never taken at its word."""
     return [
-        Recall(interaction=rows[hit.id], score=hit.score)
+        Recall(interaction=rows[hit.id], score=hit.score, similarity=hit.dense)
         for hit in hits
-        if hit.id in rows and rows[hit.id].user_id == user_id and matches(rows[hit.id], where)
+        if hit.id in rows
+        and rows[hit.id].user_id == user_id
+        and matches(rows[hit.id], where)
+        and not is_statement(rows[hit.id])
     ]
 
 
 def matches(interaction: Interaction, where: Where) -> bool:
     """Whether an interaction is among those that ``where`` leaves."""
+    same = (
+        (where.task, interaction.task),
+        (where.thread_id, interaction.thread_id),
+        (where.labelled, interaction.ground_truth is not None),
+        (where.abandoned, interaction.abandoned),
+    )
     return (
         (where.before is None or interaction.created_at < where.before)
         and (where.since is None or interaction.created_at >= where.since)
-        and (where.task is None or interaction.task == where.task)
-        and (where.thread_id is None or interaction.thread_id == where.thread_id)
-        and (where.labelled is None or (interaction.ground_truth is not None) == where.labelled)
         and interaction.id not in where.exclude
+        and all(wanted in (None, has) for wanted, has in same)
     )
 
 
 async def _storable(user_id: str, interactions: Sequence[Interaction]) -> list[Interaction]:
     if any(interaction.user_id != user_id for interaction in interactions):
         raise ValueError("an interaction of another user was given")
+    if len(interactions) == 1 and _is_short(interactions[0]):
+        return [storable(interactions[0])]  # a trip to a thread costs more
     return await asyncio.to_thread(lambda: [storable(interaction) for interaction in interactions])
+
+
+def _is_short(interaction: Interaction) -> bool:
+    if deep(interaction.metadata):
+        return False
+    texts = interaction.query, interaction.response or "", *interaction.choices, str(interaction.metadata)
+    return not interaction.tools and sum(map(len, texts)) <= INLINE_CHARS

@@ -8,14 +8,16 @@ there.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from sqlalchemy import delete
 
-from personaagent.errors import InputError, PersonaAgentError
+from personaagent.errors import InputError, PersonaAgentError, UnknownInteraction
 from personaagent.inputs import check_user_id
 from personaagent.ledger.candidates import Candidates
+from personaagent.ledger.challengers import Challengers
 from personaagent.ledger.critiques import Critiques
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import Facts
@@ -26,9 +28,10 @@ from personaagent.ledger.tables import facts as facts_table
 from personaagent.ledger.users import Users
 from personaagent.memory.indexer import Indexer
 from personaagent.memory.statistics import statistic_facts
-from personaagent.persona.store import LedgerPersonaStore
+from personaagent.persona.store import LedgerPersonaStore, without_evidence
 from personaagent.ports import Where
-from personaagent.types import Interaction
+from personaagent.turn import RUN_KEY
+from personaagent.types import Interaction, Sections, clauses_of
 
 PAGE = 1_000
 
@@ -54,12 +57,49 @@ class ForgetReport:
     personas_deleted: int = 0
     persona_rebuilt: int | None = None  # the new version, where clauses lost all they stood on
     candidates: int = 0
+    challengers: int = 0
     critiques: int = 0
     jobs: int = 0
     pins: int = 0
     index_pending: int = 0  # index work that waits because the index does not answer
-    threads: tuple[str, ...] = ()  # LangGraph threads whose checkpoints hold copies: delete them on the server
+    threads: tuple[str, ...] = ()  # threads of conversation whose checkpoints may hold copies
     remains: tuple[str, ...] = field(default=())  # in words
+
+    def __str__(self) -> str:
+        lines = [
+            f"{len(self.interactions)} interactions forgotten",
+            f"facts: {len(self.facts_deleted)} gone, {len(self.facts_trimmed)} trimmed",
+            f"persona: {self._persona()}",
+            f"candidates {self.candidates + self.challengers}, critiques {self.critiques}, "
+            f"jobs {self.jobs}, pins {self.pins}",
+        ]
+        return "\n".join(
+            [*lines, *(f"unknown: {i}" for i in self.unknown), *(f"still there: {r}" for r in self.remains)]
+        )
+
+    def _persona(self) -> str:
+        if self.personas_deleted:
+            return f"{self.personas_deleted} versions gone"
+        return "unchanged" if self.persona_rebuilt is None else f"rebuilt as version {self.persona_rebuilt}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetPreview:
+    """What forgetting a selection would take."""
+
+    memories: int
+    oldest: datetime | None
+    newest: datetime | None
+    facts: tuple[str, ...]  # their texts: nothing else carries them
+    trimmed: int  # facts that still stand on other memories
+    clauses: tuple[str, ...]  # sentences of the persona in force
+    versions: int = 0
+    pins: int = 0  # all of them, or the wishes that were said there
+
+    def __str__(self) -> str:
+        lines = [f"{self.memories} interactions would be forgotten", f"{self.pins} pins, {self.versions} versions"]
+        facts, clauses = (f"fact: {text}" for text in self.facts), (f"persona: {text}" for text in self.clauses)
+        return "\n".join([*lines, *facts, *clauses])
 
 
 class Forgetter:
@@ -73,6 +113,7 @@ class Forgetter:
         self._facts = Facts(database)
         self._personas = LedgerPersonaStore(database)
         self._candidates = Candidates(database)
+        self._challengers = Challengers(database)
         self._critiques = Critiques(database)
         self._jobs = Jobs(database)
         self._grants = Grants(database)
@@ -90,16 +131,19 @@ class Forgetter:
             raise InputError("nothing is selected: name ids, a task or a time range, or say everything")
         if self._drain_spool is not None:
             await self._drain_spool()
-        report = await (self._everything(user_id) if selection.everything else self._some(user_id, selection))
-        return await self._finish(report)
-
-    async def _some(self, user_id: str, selection: Selection) -> ForgetReport:
         chosen = await self.chosen(user_id, selection)
+        everything = selection.everything
+        report = await (self._everything(user_id, chosen) if everything else self._some(user_id, selection, chosen))
+        return await self._finish(report, _threads(i for i in chosen if RUN_KEY in i.metadata))
+
+    async def _some(self, user_id: str, selection: Selection, chosen: Sequence[Interaction]) -> ForgetReport:
         found = {interaction.id for interaction in chosen}
         ids = found | set(selection.ids)  # unknown ids as well: something may still name them
         counted = any(interaction.ground_truth is not None for interaction in chosen)
+        wishes = sum(pin.said_in in ids for pin in await self._personas.pins(user_id))
         async with self._database.together(user_id):
             gone, trimmed = await self._facts.drop_evidence(user_id, ids)
+            challengers = await self._challengers.drop_evidence(user_id, ids)
             rebuilt = await self._personas.drop_evidence(user_id, ids)
             candidates = await self._candidates.drop_evidence(user_id, ids)
             critiques = await self._critiques.drop_evidence(user_id, ids)
@@ -117,17 +161,19 @@ class Forgetter:
             facts_trimmed=tuple(trimmed),
             persona_rebuilt=None if rebuilt is None else rebuilt.version,
             candidates=candidates,
+            challengers=challengers,
             critiques=critiques,
+            pins=wishes,
             threads=_threads(chosen),
         )
 
-    async def _everything(self, user_id: str) -> ForgetReport:
-        chosen = await self.chosen(user_id, Selection(everything=True))
+    async def _everything(self, user_id: str, chosen: Sequence[Interaction]) -> ForgetReport:
         facts = await self._facts.history(user_id)
         pins = await self._personas.pins(user_id)
         async with self._database.together(user_id):
             jobs = await self._jobs.delete_user(user_id)
             candidates = await self._candidates.delete_user(user_id)
+            challengers = await self._challengers.delete_user(user_id)
             critiques = await self._critiques.delete_user(user_id)
             personas = await self._personas.delete_user(user_id)
             await self._facts.delete_user(user_id)
@@ -141,14 +187,15 @@ class Forgetter:
             facts_deleted=tuple(fact.id for fact in facts),
             personas_deleted=personas,
             candidates=candidates,
+            challengers=challengers,
             critiques=critiques,
             jobs=jobs,
             pins=len(pins),
             threads=_threads(chosen),
         )
 
-    async def _finish(self, report: ForgetReport) -> ForgetReport:
-        """Carry the work out on the index as well, and say what is left."""
+    async def _finish(self, report: ForgetReport, served: Sequence[str]) -> ForgetReport:
+        """Carry the work out on the index as well, and say what is left; ``served``: threads of a LangGraph server."""
         remains = []
         try:
             await self._indexer.flush(report.user_id)
@@ -157,16 +204,45 @@ class Forgetter:
         pending = await self._indexer.depth(report.user_id)
         if (waits := await self._database.scrub()) is not None:
             remains.append(f"words in the unused parts of the ledger's files, which are cleaned soon ({waits})")
-        if report.threads:
-            remains.append(f"checkpoints of {len(report.threads)} threads on the LangGraph server: delete the threads")
+        if served:
+            remains.append(f"checkpoints of {len(served)} threads on the LangGraph server: delete the threads")
         return replace(report, index_pending=pending, remains=tuple(remains))
+
+    async def preview(self, user_id: str, selection: Selection) -> ForgetPreview:
+        """What ``forget`` would take; nothing is changed. Raises UnknownInteraction where no chosen id is there."""
+        chosen = await self.chosen(user_id, selection)
+        if selection.ids and not chosen:
+            raise UnknownInteraction("this memory is not here")
+        ids = {interaction.id for interaction in chosen}
+        persona = await self._personas.current(user_id)
+        before: Sections = persona.sections if persona else {}
+        touched = gone = await self._facts.history(user_id)
+        versions = await self._personas.history(user_id)
+        clauses = [clause.text for clause in clauses_of(before)]
+        pins = await self._personas.pins(user_id)
+        if not selection.everything:
+            touched = [fact for fact in touched if ids & set(fact.evidence)]
+            gone = [fact for fact in touched if ids.issuperset(fact.evidence)]
+            versions, clauses = [], _falling(before, ids)
+            pins = [pin for pin in pins if pin.said_in in ids]
+        times = [interaction.created_at for interaction in chosen]
+        return ForgetPreview(
+            memories=len(chosen),
+            oldest=min(times, default=None),
+            newest=max(times, default=None),
+            facts=tuple(fact.text for fact in gone),
+            trimmed=len(touched) - len(gone),
+            clauses=tuple(clauses),
+            versions=len(versions),
+            pins=len(pins),
+        )
 
     async def chosen(self, user_id: str, selection: Selection) -> list[Interaction]:
         """The user's interactions that ``forget`` would take with that selection; nothing is changed."""
         if selection.everything:
-            selection = Selection(where=Where())
+            selection = Selection(where=Where(abandoned=None))
         found = list((await self._interactions.get_many(user_id, list(selection.ids))).values())
-        where = selection.where
+        where = selection.where and replace(selection.where, abandoned=None)
         while where is not None:
             page = await self._interactions.newest(user_id, PAGE, where)
             found += page
@@ -188,5 +264,12 @@ class Forgetter:
             await self._facts.apply(user_id, statistic_facts(history, []), through=through)
 
 
-def _threads(interactions: Sequence[Interaction]) -> tuple[str, ...]:
+def _falling(sections: Sections, ids: set[str]) -> list[str]:
+    """The texts of the clauses that go with these interactions."""
+    left, _ = without_evidence(sections, ids)
+    texts = {clause.text for clause in clauses_of(left)}
+    return [clause.text for clause in clauses_of(sections) if clause.text not in texts]
+
+
+def _threads(interactions: Iterable[Interaction]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(i.thread_id for i in interactions if i.thread_id is not None))

@@ -1,8 +1,10 @@
 """Implicit truth: what the user's next message in a thread says of the answer before it.
 
 By rules, in English, German, French and Spanish, without a model and within microseconds; and, off the turn, by a
-model that reads what the rules leave open. Silence is no truth: a user who just moves on has not said that the
-answer was right. What is found is marked ``implicit``, never certain, and gives way to anything the user says.
+model that reads what the rules leave open. The rules rather find nothing than guess: a correction denies the answer or
+says what it should have been, an acceptance is a sentence of its own, and a question says nothing. Silence is no truth:
+a user who just moves on has not said that the answer was right. What is found is marked ``implicit``, never certain,
+and gives way to anything the user says.
 """
 
 from __future__ import annotations
@@ -11,23 +13,25 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Any, Literal
 
 from langchain_core.messages import HumanMessage
 
 from personaagent.errors import ModelError
-from personaagent.persona.answers import answer_from_text
+from personaagent.feedback import Feedback
+from personaagent.persona.answers import answer_from_text, bare
 from personaagent.ports import EpisodicMemory, Models
 from personaagent.prompts import quote, render
 from personaagent.text import one_line, skeleton
 from personaagent.types import Interaction
 
-Kind = Literal["correction", "rejection", "acceptance", "repetition"]
+Kind = Literal["correction", "rejection", "acceptance"]
 
 CORRECTED, CORRECTED_TEXT, REJECTED, ACCEPTED, BY_MODEL = 0.8, 0.5, 0.4, 0.6, 0.6
-SAME = 0.9  # share of characters from which a question is the same one again
-HEAD = 200  # characters of a message in which a reaction stands
+READ_SENTENCES = 2  # of a message, in which a reaction stands
+SENTENCE_CHARS = 200  # a longer one tells of something
+SHORT_ANSWER_CHARS = 120  # what "no, I meant ..." can replace in free text; of a longer answer it corrects the question
+MAX_TRUTH_WORDS = 8
 MAX_TRUTH_CHARS = 300
 READ_CHARS = 1_000
 MAX_ASKED = 8  # model calls of one alignment
@@ -43,31 +47,87 @@ REACTION_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 
-_NO = r"(?:no|nope|wrong|nein|falsch|non|incorrecto?|faux|ne)"
+_END = r"[\s,.:;!-]*$"
+_DENIED = (
+    r"(?:no|nope|nein|non|wrong|incorrect|falsch|faux|incorrecto|(?:no|nein|non)?[\s,.!]*(?:"
+    r"(?:that|this|it)(?:'s| is| was)(?: (?:not (?:right|correct|true|it|what i (?:asked|meant|wanted)(?: for)?)|"
+    r"wrong|"
+    r"incorrect)|n't (?:right|correct|true|it|what i (?:asked|meant|wanted)(?: for)?))|(?:that|this)'s not it|"
+    r"not (?:right|correct)|das (?:ist|war) (?:falsch|nicht (?:richtig|korrekt|was ich (?:meinte|wollte)))|"
+    r"(?:das )?stimmt (?:so )?nicht|c'est (?:faux|incorrect)|ce n'est pas (?:ca|correct|juste)|"
+    r"(?:eso )?(?:no es (?:correcto|eso|asi)|esta mal|es incorrecto)))"
+)
 _MEANT = (
-    r"(?:i (?:actually |really )?(?:meant|mean|wanted)|it(?:'s| is| should be)|should (?:have been|be)|the (?:right|"
-    r"correct) (?:answer|one) (?:is|was)|ich (?:meinte?|wollte)|(?:richtig|korrekt) (?:ist|ware)|gemeint war|"
-    r"je voulais(?: dire)?|c'est plutot|la bonne reponse est|(?:yo )?queria(?: decir)?|quise decir|me referia a|"
-    r"la respuesta correcta es)"
+    r"(?:i (?:actually |really )?meant(?: to say)?|ich meinte|gemeint war|je voulais dire|"
+    r"(?:yo )?(?:queria|quise) decir|me referia a|the (?:right|correct) (?:answer|one) (?:is|was)|(?:it|that|this|"
+    r"the answer) should have been|"
+    r"(?:richtig|korrekt) (?:ist|ware|war)|die richtige antwort (?:ist|war|ware)|la bonne reponse (?:est|etait)|"
+    r"ca aurait du etre|"
+    r"la respuesta correcta (?:es|era)|deberia haber sido)"
 )
-_STATED = re.compile(
-    rf"^(?:{_NO}\b[\s,.:;!-]*)?(?:actually|eigentlich|en fait|en realidad)?[\s,]*{_MEANT}\b[\s:,]*(?P<wanted>.+)"
+_WANTED = (
+    r"(?:i (?:actually |really )?(?:mean|wanted)|(?:it|that) should be|ich (?:meine|wollte)|je voulais|(?:yo )?queria)"
 )
-_INSTEAD = re.compile(rf"^{_NO}\b[\s,.:;!-]+(?P<wanted>[^.?!]{{1,60}})[.!]?$")
-_REJECTED = re.compile(
-    r"^(?:(?:no|nope|nein|non)\b[\s,.!]*$|(?:no|nein|non)?[\s,.!]*(?:(?:that|this|it)(?:'s| is| was) (?:not (?:right|"
-    r"correct|true|it|what i)|wrong|incorrect)|(?:that|this) isn't|wrong\b|incorrect\b|not (?:right|correct|what i)\b|"
-    r"(?:das (?:ist|war|stimmt) )?(?:falsch|nicht (?:richtig|korrekt|was ich))\b|das stimmt nicht|stimmt nicht|"
-    r"(?:c'est )?(?:faux|incorrect)\b|ce n'est pas (?:ca|correct|juste|ce que)|"
-    r"(?:eso )?(?:no es (?:correcto|eso|lo que)|esta mal|es incorrecto)|incorrecto\b))"
+_IS = r"(?:it(?:'s| is| was)|es ist|c'est(?: plutot)?|es)"
+_BUT = r"(?:actually|eigentlich|en fait|en realidad)"
+_ARTICLES = r"(?:the |a |an |der |die |das |le |la |les |l'|el |los |las )?"
+_FREE = re.compile(
+    rf"^(?:(?:{_DENIED}|sorry)[\s,.:;!-]+(?:{_BUT}[\s,]+)?{_MEANT}|the (?:right|correct) answer (?:is|was)|"
+    r"the answer should have been|la bonne reponse (?:est|etait)|la respuesta correcta (?:es|"
+    r"era))[\s:]+(?P<wanted>.+)$"
+)
+_CHOSEN = re.compile(
+    rf"^(?:{_DENIED}[\s,.:;!-]+(?:{_BUT}[\s,]+)?(?:(?:{_MEANT}|{_WANTED}|{_IS})[\s:]+)?|"
+    rf"{_BUT}[\s,]+(?:{_MEANT}|{_WANTED}|{_IS})[\s:]+|(?:{_MEANT}|{_WANTED})[\s:]+){_ARTICLES}(?P<wanted>.+)$"
+)
+_INSTEAD = re.compile(
+    r"[\s,]+(?:(?:and )?not\b.*|instead(?: of\b.*)?|rather than\b.*|please|und nicht\b.*|nicht\b.*|statt\b.*|bitte|"
+    r"(?:et )?(?:non )?pas\b.*|gewesen|s'il (?:te|vous) plait|(?:y )?no\b.*|en (?:lugar|vez) de\b.*|por favor)$"
+)
+# what follows "I meant" and is no answer: a purpose, a place, a manner, something that only points
+_OPEN = re.compile(
+    r"^(?:to|that|this|it|its|it's|you|your|we|they|i|my|he|she|what|how|why|when|where|which|who|if|in|on|at|for|"
+    r"with|"
+    r"without|from|by|of|about|as|like|more|less|something|someone|anything|nothing|well|no|not|only|just|"
+    r"(?:an? )?(?:short|long|simpl|bett|bigg|small|old|new|nic|cheap|easi|warm|cold)er|an? (?:different|other|less|"
+    r"more)|"
+    r"the (?:other|opposite|first|second|last|one|same)|das|dass|es|was|wie|wenn|in|im|auf|mit|ohne|fur|von|uber|"
+    r"zu|mehr|weniger|etwas|nur|nicht|que|ce|ca|cela|qu|en|dans|sur|avec|sans|pour|par|"
+    r"de|plus|moins|lo|eso|esto|con|sin|para|por|sobre|mas|menos|algo|solo)\b"
+)
+_REJECTED = re.compile(rf"^{_DENIED}{_END}")
+_THANKS = (
+    r"(?:th(?:x|anx)|(?:many |thousand )?thanks?(?: you)?(?: (?:so|very) much| a lot| again)?|danke(?: (?:dir|"
+    r"ihnen|schon|sehr|"
+    r"vielmals))?|vielen dank|merci(?: (?:beaucoup|bien))?|(?:muchas |mil )?gracias)"
+    r"(?: for (?:the|your) (?:help|answer))?"
+)
+_RIGHT = (
+    r"(?:perfect|exactly|great|correct|well done|(?:that|this|it) help(?:s|ed)(?: me)?(?: a lot)?|that(?:'s| is|"
+    r" was) (?:right|correct|it|perfect|exactly (?:it|right|what i "
+    r"(?:wanted|meant|needed))|what i (?:wanted|meant|needed))|perfekt|genau(?: richtig| so| das)?|(?:das|"
+    r"es) hat (?:mir )?(?:sehr )?geholfen|"
+    r"(?:das )?stimmt(?: genau)?|das ist (?:richtig|es|perfekt|korrekt)|parfait|exactement|c'est (?:ca|juste|"
+    r"parfait|exact|exactement ca)|"
+    r"perfecto|exacto|exactamente(?: eso)?|(?:eso|asi) es|(?:es )?correcto)"
 )
 _ACCEPTED = re.compile(
-    r"^(?:ok(?:ay)?|yes|ja|oui|si|ah|oh|super|great)?[\s,.!]*(?:(?:many )?thanks?\b|thank you|perfect\b|exactly\b|"
-    r"that's (?:right|correct|it|perfect)|great\b|danke\b|vielen dank|perfekt\b|genau\b|stimmt\b(?! nicht)|merci\b|"
-    r"parfait\b|c'est (?:ca|juste|parfait)|exactement\b|gracias\b|muchas gracias|perfecto\b|exacto\b)"
+    rf"^(?:(?:ok(?:ay)?|yes|yeah|ja|oui|si|ah|super|great)[\s,!]+)?(?:{_THANKS}|{_RIGHT})(?:[\s,]+(?:{_THANKS}|"
+    rf"{_RIGHT}))*$"
 )
-_RESERVED = re.compile(
-    r"\b(?:but|however|not|isn't|wrong|aber|jedoch|nicht|leider|falsch|mais|pas|pero|sin embargo|no)\b|\?"
+# what may follow an acceptance without taking it back: the next question
+_NEXT = re.compile(
+    r"^(?:(?:and|und|et|y) )?(?:what|which|who|where|when|was|welche\w*|wer|wo|wann|quel\w*|qui|ou|que|quien)\b"
+)
+_ASKING = re.compile(
+    r"[?\u061f\uff1f]|^(?:is|are|was|were|do|does|did|can|could|would|will|should|may|what|which|who|where|when|"
+    r"why|how|"
+    r"ist|sind|kann|kannst|konnte|stimmt es|est-ce|es cierto|puedes)\b"
+)
+_UNANSWERED = re.compile(
+    r"\b(?:sorry|i (?:cannot|can't|could not|couldn't|don't know|do not know|am not able|am unable)|tut mir leid|"
+    r"ich (?:kann|weiss) (?:es |das |dir |ihnen )?(?:leider )?nicht|je ne (?:sais|peux) pas|desolee?|"
+    r"no (?:lo )?(?:se|puedo)|lo siento)\b"
 )
 
 
@@ -81,25 +141,25 @@ class Reaction:
 
 
 def reaction(earlier: Interaction, message: str) -> Reaction | None:
-    """Return what ``message`` says of the answer to ``earlier``, or None where it says nothing of it.
+    """Return what ``message`` says of the answer to ``earlier``, or None where it says nothing of it for sure.
 
-    A correction names the truth, an acceptance makes the answer the truth. A rejection, and the same question asked
-    again, name it only where there are two choices: then it is the other one.
+    A correction names the truth, an acceptance makes the answer the truth. A rejection names it only where there are
+    two choices: then it is the other one. Of an answer that asks the user something nothing is said.
     """
-    if not earlier.response:
+    response = (earlier.response or "").strip()
+    if not response or response.endswith("?"):
         return None
-    plain = skeleton(message[: 4 * HEAD].replace("’", "'"))  # noqa: RUF001 (the typographic apostrophe)
-    head = plain[:HEAD]
-    found = _STATED.match(plain) or _INSTEAD.match(head)
-    if found and (truth := _wanted(earlier, message, found["wanted"], stated=found.re is _STATED)):
+    sentences = _sentences(message)
+    plain = [skeleton(sentence).strip(" ,.:;!-") for sentence in sentences]
+    if not plain or _ASKING.search(plain[0]) or len(sentences[0]) > SENTENCE_CHARS:
+        return None
+    if truth := _correction(earlier, sentences, plain):
         return Reaction(kind="correction", truth=truth, confidence=CORRECTED if earlier.choices else CORRECTED_TEXT)
-    if _REJECTED.match(head):
+    if _REJECTED.match(plain[0]):
         return Reaction(kind="rejection", truth=_other_choice(earlier), confidence=REJECTED)
-    if _repeats(earlier.query, plain):
-        return Reaction(kind="repetition", truth=_other_choice(earlier), confidence=REJECTED)
-    if (accepted := _ACCEPTED.match(head)) and not _RESERVED.search(re.split(r"[.!\n]", head[accepted.end() :])[0]):
-        return Reaction(kind="acceptance", truth=_answer(earlier), confidence=ACCEPTED)
-    return None
+    if not _accepts(plain, earlier.query, response):
+        return None
+    return Reaction(kind="acceptance", truth=_answer(earlier), confidence=ACCEPTED)
 
 
 async def infer_by_model(
@@ -122,7 +182,8 @@ async def infer_by_model(
     labels = [(earlier, told) for (earlier, _), told in zip(asked, found, strict=True) if told is not None]
     known = [(earlier, told.truth, told.confidence) for earlier, told in labels if told.truth is not None]
     for earlier, truth, confidence in known:
-        await episodic.label(user_id, earlier.id, truth, "implicit", confidence=confidence)
+        given = Feedback(ground_truth=truth, source="implicit", confidence=confidence)
+        await episodic.feedback(user_id, earlier.id, given)
     return len(known)
 
 
@@ -154,14 +215,42 @@ async def reaction_by_model(models: Models, earlier: Interaction, message: str) 
     return None
 
 
-def _wanted(earlier: Interaction, message: str, named: str, *, stated: bool) -> str | None:
-    """The truth that a correction names: a choice, or in free text what follows "I meant", as the user wrote it."""
-    said = " ".join(message[: 4 * HEAD].split()[-len(named.split()) :])  # as the user wrote it, accents and all
+def _sentences(message: str) -> list[str]:
+    """The first sentences, as the user wrote them; what has no letter or digit (an emoji) is none."""
+    head = message[: (READ_SENTENCES + 1) * SENTENCE_CHARS].replace("’", "'").lstrip("¡¿ ")  # noqa: RUF001
+    parts = (part.strip() for part in re.split(r"(?<=[.!?])\s+|\n+", head))
+    return [re.sub(r"[^\w?!.)\"'»]+$", "", part) for part in parts if any(map(str.isalnum, part))][: READ_SENTENCES + 1]
+
+
+def _accepts(plain: Sequence[str], query: str, response: str) -> bool:
+    """Whether thanks come first, and after them only what is asked next; not for no answer, nor in reply to thanks."""
+    thanks = _ACCEPTED.match(plain[0]) and all(_NEXT.match(rest) and _ASKING.search(rest) for rest in plain[1:])
+    if not thanks or _ACCEPTED.match(skeleton(query).strip(" .!")):
+        return False
+    return _UNANSWERED.search(skeleton(response)) is None
+
+
+def _correction(earlier: Interaction, sentences: Sequence[str], plain: Sequence[str]) -> str | None:
+    """The truth that a correction names, as the user wrote it; "No. I meant jazz." is read as one sentence."""
+    if len(plain) > 1 and _REJECTED.match(plain[0]) and not _ASKING.search(plain[1]):
+        sentences, plain = [f"{sentences[0]} {sentences[1]}", *sentences[2:]], [f"{plain[0]}, {plain[1]}", *plain[2:]]
+    found = (_CHOSEN if earlier.choices else _FREE).match(plain[0])
+    if found is None:
+        return None
+    wanted = _INSTEAD.sub("", found["wanted"]).strip(" ,.:;!-")
     if earlier.choices:
-        truth = answer_from_text(said, earlier.choices)
-        return truth if truth != _answer(earlier) else None
-    # "no, thanks" and "no, tell me more" name no answer
-    return one_line(said, MAX_TRUTH_CHARS).rstrip(" .!") or None if stated else None
+        return _other_named(earlier, wanted)
+    behind = len(found["wanted"].split()) - len(wanted.split())
+    words = sentences[0].split()
+    said = " ".join(words[len(words) - len(found["wanted"].split()) : len(words) - behind]).strip(" ,.!:;-")
+    short = len(earlier.response or "") <= SHORT_ANSWER_CHARS and len(wanted.split()) <= MAX_TRUTH_WORDS
+    return one_line(said, MAX_TRUTH_CHARS) if short and wanted and not _OPEN.match(wanted) else None
+
+
+def _other_named(earlier: Interaction, wanted: str) -> str | None:
+    """The choice that was meant; None where it is none, or the answer itself."""
+    named = {bare(skeleton(choice)): choice for choice in earlier.choices}.get(bare(wanted))
+    return named if named != _answer(earlier) else None
 
 
 def _answer(earlier: Interaction) -> str | None:
@@ -175,10 +264,3 @@ def _other_choice(earlier: Interaction) -> str | None:
     answer = _answer(earlier)
     others = [choice for choice in earlier.choices if choice != answer]
     return others[0] if answer and len(earlier.choices) == 2 else None
-
-
-def _repeats(query: str, plain: str) -> bool:
-    before = skeleton(query[: 4 * HEAD].replace("’", "'"))  # noqa: RUF001
-    if min(len(before), len(plain)) < 8:
-        return False
-    return SequenceMatcher(None, before, plain, autojunk=False).ratio() >= SAME

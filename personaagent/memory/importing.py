@@ -1,7 +1,9 @@
 """Import a user's history from JSONL: what they asked, and what they really answered.
 
 A row is ``{"query", "response"}`` with, if known, ``created_at`` (ISO 8601, naive means UTC), ``task``, ``choices``,
-``thread_id`` and ``metadata``; other keys are passed over. The same file again adds nothing, a longer one its new rows.
+``thread_id`` and ``metadata``; other keys are passed over. The
+same file again adds nothing, a longer one its new rows. What other assistants export is read as well (``histories``),
+and a history without any ``response`` becomes episodes without a truth.
 """
 
 from __future__ import annotations
@@ -9,16 +11,29 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from personaagent.errors import BadRow
-from personaagent.inputs import check_user_id
+from personaagent.inputs import check_user_id, moment_of
+from personaagent.memory.histories import (
+    Place,
+    form_of,
+    form_of_array,
+    is_array,
+    is_table,
+    kind_of,
+    parsed,
+    rows_of,
+    rows_of_array,
+    rows_of_table,
+)
 from personaagent.memory.indexer import Progress
+from personaagent.memory.intake import deep
 from personaagent.ports import EpisodicMemory
 from personaagent.types import Interaction
 
@@ -30,39 +45,65 @@ MAX_NAME_CHARS = 256  # of task, thread and choice
 MAX_CHOICES = 1_000
 MAX_METADATA_CHARS = 16_000
 
+EXPORT = "personaagent-user"  # the format that `memory export` writes
+BOM = b"\xef\xbb\xbf"
 _IDS = uuid5(NAMESPACE_URL, "personaagent:import")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
-    """What became of a file: rows read well, how many of them were new, and what is wrong with the others."""
+    """What became of a file: rows read well, how many of them were new, and what is wrong with the others.
+
+    ``found`` says what it is ("ChatGPT export, 412 conversations, 3,120 of your messages, 2019 to 2026").
+    """
 
     read: int
     new: int
     bad: tuple[BadRow, ...]
+    found: str = field(default="", compare=False)
 
 
 async def import_file(
-    memory: EpisodicMemory, user_id: str, path: Path, *, progress: Progress | None = None, now: datetime | None = None
+    memory: EpisodicMemory,
+    user_id: str,
+    path: Path,
+    *,
+    since: datetime | None = None,
+    progress: Progress | None = None,
+    now: datetime | None = None,
 ) -> ImportReport:
-    """Append the file's rows to the user's memory; ``progress`` is told (rows stored, rows in all).
+    """Append the file's rows, those from ``since`` on, to the user's memory; ``progress`` is told (stored, in all).
 
     Bad rows are reported by file and line and the good ones stay. Raises BadRow when the file itself cannot be read,
     and what the memory raises; then the rows of earlier chunks are kept, and the same import again goes on.
     """
     check_user_id(user_id)
-    interactions, bad = await asyncio.to_thread(read_file, user_id, path, now or datetime.now(UTC))
+    interactions, bad, form = await asyncio.to_thread(read_file, user_id, path, now or datetime.now(UTC))
+    found = _found(form, interactions)
+    interactions = [i for i in interactions if since is None or i.created_at >= since]
     new = 0
     for start in range(0, len(interactions), CHUNK):
         chunk = interactions[start : start + CHUNK]
         new += await memory.append_many(user_id, chunk)
         if progress is not None:
             progress(start + len(chunk), len(interactions))
-    return ImportReport(read=len(interactions), new=new, bad=tuple(bad))
+    return ImportReport(read=len(interactions), new=new, bad=tuple(bad), found=found)
 
 
-def read_file(user_id: str, path: Path, now: datetime) -> tuple[list[Interaction], list[BadRow]]:
-    """The interactions of a file in its order, and its bad rows. Blocking.
+def _found(form: str, interactions: Sequence[Interaction]) -> str:
+    if not interactions:
+        return f"{form}, nothing in it"
+    if form in {"rows", "table"}:
+        told = f"{form}, {len(interactions):,} of them"
+    else:
+        threads = len({i.thread_id for i in interactions})
+        told = f"{form}, {threads:,} conversations, {len(interactions):,} of your messages"
+    years = sorted({i.created_at.year for i in interactions})
+    return f"{told}, {years[0]} to {years[-1]}" if len(years) > 1 else f"{told}, {years[0]}"
+
+
+def read_file(user_id: str, path: Path, now: datetime) -> tuple[list[Interaction], list[BadRow], str]:
+    """The interactions of a file in its order, its bad rows, and what it is called. Blocking.
 
     Rows without a time are a second apart and end at ``now``.
     """
@@ -70,11 +111,14 @@ def read_file(user_id: str, path: Path, now: datetime) -> tuple[list[Interaction
     undated: list[int] = []
     bad: list[BadRow] = []
     seen: Counter[str] = Counter()
-    for number, line in _lines(path):
+    form, places = _places(path)
+    # where some rows say what was really wanted, one that does not is a slip; else it is a history without labels
+    labelled = any(isinstance(row, dict) and row.get("response") is not None for _, row in places)
+    for place, given in places:
         try:
-            row = _row(line, now)
+            row = _row(given, now, labelled=labelled)
         except ValueError as error:
-            bad.append(BadRow(f"{path}:{number}: {error}"))
+            bad.append(BadRow(f"{path}:{place}: {error}"))
             continue
         identity = json.dumps([row["task"], row["query"], row["ground_truth"], str(row["created_at"])])
         key = uuid5(uuid5(_IDS, user_id), f"{identity}#{seen[identity]}")
@@ -83,10 +127,43 @@ def read_file(user_id: str, path: Path, now: datetime) -> tuple[list[Interaction
             undated.append(len(good))
             row["created_at"] = now
         good.append(Interaction(id=str(key), user_id=user_id, **row))
-    for place, position in enumerate(undated):
-        moment = now - timedelta(seconds=len(undated) - place)
-        good[position] = replace(good[position], created_at=moment, labelled_at=moment)
-    return good, bad
+    for number, position in enumerate(undated):
+        moment = now - timedelta(seconds=len(undated) - number)
+        told = good[position].ground_truth is not None
+        good[position] = replace(good[position], created_at=moment, labelled_at=moment if told else None)
+    return good, bad, form
+
+
+def _places(path: Path) -> tuple[str, list[Place]]:
+    """What a file is called, and its rows with where each stands."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4_096).removeprefix(BOM)
+        whole = path.read_bytes().removeprefix(BOM) if is_array(head) or is_table(head) else None
+    except OSError as error:
+        raise BadRow(f"{path} cannot be read: {error.strerror}") from error
+    if f'"format": "{EXPORT}"'.encode() in head:
+        raise BadRow(f"{path} is an export of this program: take it in with `personaagent memory import {path}`")
+    if whole is not None:
+        text = whole.decode("utf-8", "replace")
+        places = list(rows_of_array(text) if is_array(head) else rows_of_table(text))
+        return form_of_array(text) if is_array(head) else "table", places
+    return _rows_of_lines(path)
+
+
+def _rows_of_lines(path: Path) -> tuple[str, list[Place]]:
+    form: str = "rows"
+    places: list[Place] = []
+    for number, line in _lines(path):
+        try:
+            given = _value(line)
+        except ValueError as error:
+            places.append((str(number), error))
+            continue
+        form = form if form != "rows" else form_of(given)
+        found = list(rows_of(given, str(number)))
+        places += [(str(number), row) for _, row in found] if form == "rows" else found
+    return form, places
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -99,44 +176,42 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 cut = line
                 while len(cut) > MAX_LINE_BYTES and not cut.endswith(b"\n"):
                     cut = file.readline(MAX_LINE_BYTES + 1)
-                if number == 1:
-                    line = line.removeprefix(b"\xef\xbb\xbf")
+                line = line.removeprefix(BOM)  # files that were put together have one in the middle
                 if line.strip():
                     yield number, line
     except OSError as error:
         raise BadRow(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _row(line: bytes, now: datetime) -> dict[str, Any]:
-    """The fields of an interaction, or ValueError with what is wrong."""
+def _value(line: bytes) -> Any:
+    """The JSON of a line, or ValueError with what is wrong."""
     if len(line) > MAX_LINE_BYTES:
         raise ValueError(f"the line is longer than {MAX_LINE_BYTES} bytes")
     try:
-        given = json.loads(line.decode("utf-8"), parse_constant=_no_constant)
+        return parsed(line.decode("utf-8"))
     except UnicodeDecodeError:
         raise ValueError("the line is not UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"the line is not JSON: {error.msg} at column {error.colno}") from None
-    except RecursionError:
-        raise ValueError("the line is nested too deeply") from None
-    if not isinstance(given, dict):
-        raise ValueError(f'the line is {_kind(given)}, not an object like {{"query": ..., "response": ...}}')
+
+
+def _row(given: dict[str, Any] | ValueError, now: datetime, *, labelled: bool) -> dict[str, Any]:
+    """The fields of an interaction, or ValueError with what is wrong."""
+    if isinstance(given, ValueError):
+        raise given
     choices = _choices(given.get("choices"))
-    truth = _text(given, "response", MAX_RESPONSE_CHARS)
-    if choices and truth not in choices:
+    truth = _text(given, "response", MAX_RESPONSE_CHARS) if labelled or given.get("response") is not None else None
+    if choices and truth is not None and truth not in choices:
         raise ValueError(f"response {truth[:60]!r} is not among the choices")
     moment = _moment(given.get("created_at"), now)
+    known = {"truth_source": "imported", "truth_confidence": 1.0, "labelled_at": moment} if truth is not None else {}
     return {
         "query": _text(given, "query", MAX_QUERY_CHARS),
         "ground_truth": truth,
-        "truth_source": "imported",
-        "truth_confidence": 1.0,
         "created_at": moment,
-        "labelled_at": moment,
         "task": _name(given, "task"),
         "thread_id": _name(given, "thread_id"),
         "choices": choices,
         "metadata": _metadata(given.get("metadata")),
+        **known,
     }
 
 
@@ -145,7 +220,7 @@ def _text(given: dict[str, Any], key: str, limit: int) -> str:
     if value is None:
         raise ValueError(f"{key} is missing")
     if not isinstance(value, str):
-        raise ValueError(f'{key} is {_kind(value)}, not text: put it in quotation marks, like "{str(value)[:20]}"')
+        raise ValueError(f'{key} is {kind_of(value)}, not text: put it in quotation marks, like "{str(value)[:20]}"')
     text = value.strip()
     if not text:
         raise ValueError(f"{key} is empty")
@@ -173,7 +248,9 @@ def _metadata(value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ValueError(f"metadata is {_kind(value)}, not an object")
+        raise ValueError(f"metadata is {kind_of(value)}, not an object")
+    if deep(value):
+        raise ValueError("metadata is nested too deeply")
     if len(json.dumps(value)) > MAX_METADATA_CHARS:
         raise ValueError(f"metadata has more than {MAX_METADATA_CHARS} characters")
     return value
@@ -183,9 +260,8 @@ def _moment(value: Any, now: datetime) -> datetime | None:
     if value is None:
         return None
     try:
-        moment = datetime.fromisoformat(value)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
+        moment = moment_of(value)
+    except (AttributeError, ValueError):
         raise ValueError(f"created_at {str(value)[:40]!r} is not a time like 2026-01-31T12:00:00Z") from None
     if moment > now:
         raise ValueError(f"created_at {value} lies in the future")
@@ -198,12 +274,3 @@ def _whole(text: str) -> str:
     except UnicodeEncodeError:
         raise ValueError("the text has half of a surrogate pair, which no text can have") from None
     return text
-
-
-def _kind(value: Any) -> str:
-    names = {bool: "a truth value", int: "a number", float: "a number", list: "a list", dict: "an object", str: "text"}
-    return names.get(type(value), "null")
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -14,8 +14,6 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
-import numpy as np
-
 from personaagent.errors import InvalidVector
 from personaagent.inputs import check_user_id
 from personaagent.ledger.rows import to_micros
@@ -30,6 +28,10 @@ INTERACTION = "interaction_id"  # the payload field of the interaction's own id
 RRF_K = 60  # the usual damping: one first place weighs as much as two places around 60
 MIN_DEPTH = 32  # candidates a leg: enough for a second opinion on k results, cheap to hand over
 
+SHORTEST_CODE = 3  # characters; a shorter number counts things and names none
+_CODE = re.compile(r"[^\W_]+(?:[-./:_#]+[^\W_]+)*")  # 4242, A-17/3, 2026-03-12, 12:30
+_SPACED = re.compile(r"\+?\d[\d()/.-]* [\d ()/.-]{3,}\d")  # +49 (151) 234 567
+
 Key = TypeVar("Key", str, int)  # what a leg knows a point by
 
 _IDS = uuid5(NAMESPACE_URL, "personaagent:index")
@@ -37,6 +39,8 @@ _IDS = uuid5(NAMESPACE_URL, "personaagent:index")
 
 def checked_vector(vector: Vectors, dim: int) -> list[float]:
     """The vector as floats, or InvalidVector; the embedded engine itself stores NaN without a word."""
+    import numpy as np
+
     array = np.asarray(vector, dtype=np.float32)
     if array.shape != (dim,):
         raise InvalidVector(f"the vector has shape {array.shape}, the index has {dim} dimensions")
@@ -115,13 +119,30 @@ def owned(payload: Mapping[str, Any] | None, user_id: str) -> str | None:
 def document_terms(text: str) -> tuple[list[int], list[float]]:
     """Hashed terms of a stored text with their BM25 weights, without the inverse document frequency."""
     sparse = _bm25().embed_document(_utf8(text))
-    return list(sparse.indices), list(sparse.values)
+    terms = dict(zip(sparse.indices, sparse.values, strict=True))
+    for term in code_terms(text)[0]:
+        terms.setdefault(term, 1.0)
+    return list(terms), list(terms.values())
 
 
 def query_terms(text: str) -> tuple[list[int], list[float]]:
     """Hashed terms of a query, weight 1 each; empty for a text of nothing but stop words."""
     sparse = _bm25().embed_query(_utf8(text))
     return list(sparse.indices), list(sparse.values)
+
+
+def code_terms(text: str) -> tuple[list[int], list[float]]:
+    """Hashed terms of the numbers, dates, codes and telephone numbers in a text, which are no words to BM25, weight 1.
+
+    A text that has one of them is found by it, however alike the others are. They are the same with other separators.
+    Of a long number in parts the whole and its longest part count: area codes name nobody.
+    """
+    for number in _SPACED.findall(text):
+        text = text.replace(number, max(re.split(r"\D+", number), key=len) + " " + re.sub(r"\D", "", number))
+    found = {"".join(filter(str.isalnum, code)) for code in _CODE.findall(text)}
+    codes = sorted(code.casefold() for code in found if len(code) >= SHORTEST_CODE and any(map(str.isdigit, code)))
+    indices = sorted({int.from_bytes(sha256(f"code {code}".encode()).digest()[:4]) for code in codes})
+    return indices, [1.0] * len(indices)
 
 
 def _utf8(text: str) -> str:

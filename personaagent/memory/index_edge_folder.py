@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
+from uuid import uuid4
 
 from personaagent.errors import (
     EmbedderChanged,
@@ -23,7 +24,10 @@ from personaagent.memory import index_common as common
 if TYPE_CHECKING:
     import qdrant_edge
 
+GONE = ".gone-"  # begins the name of what is being removed
 MARK = "index.json"  # which embedding model the folder's vectors are of
+LOCK = "lock"  # a file that is locked by the process that has the folder
+WANTED = "wanted"  # a file that another process makes while it waits for the folder
 
 
 class EdgeFolder:
@@ -34,34 +38,72 @@ class EdgeFolder:
         self._mark = {"embedder": embedder, "dim": dim}
         self._dim = dim
         self._path = root / common.space_name(embedder, dim)
+        self._taken: IO[bytes] | None = None
 
     def open(self) -> qdrant_edge.EdgeShard:
         """The shard, made at first use; raises EmbedderChanged and whatever ``engine_errors`` names."""
         import qdrant_edge as edge
 
+        self.take()
+        try:
+            self._check_mark()
+            if not self._path.exists():
+                self._write_mark()  # with an id of its own: what the shard before held is not in this one
+                self._make()
+            return edge.EdgeShard.load(str(self._path))
+        except BaseException:
+            self.release()
+            raise
+
+    def take(self) -> None:
+        """Keep every other process out until ``release``; raises HomeInUse where one is in.
+
+        The engine has a lock of its own, but takes it only after it has begun to load, and so to mend, the files.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
-        self._check_mark()
-        if not self._path.exists():
-            self._make()
-        return edge.EdgeShard.load(str(self._path))
+        lock = (self.root / LOCK).open("ab")
+        try:
+            _lock(lock)
+        except BlockingIOError:
+            lock.close()
+            raise _in_use(self.root) from None
+        self._taken = lock
 
-    def refuse_if_in_use(self) -> None:
-        """Raise HomeInUse if another process has a shard open; a shard that cannot be read is in nobody's use."""
-        import qdrant_edge as edge
+    def release(self) -> None:
+        """Let others in; the shard must be closed."""
+        if self._taken is not None:
+            self._taken.close()
+            self._taken = None
 
-        for path in self._shards():
-            try:
-                with engine_errors(self.root):
-                    edge.EdgeShard.load(str(path)).close()
-            except IndexUnavailable:
-                continue
+    def ask(self) -> None:
+        """Let the process that has the folder know that it is wanted."""
+        (self.root / WANTED).touch()
+
+    def wanted(self) -> bool:
+        """Whether another process waits for the folder."""
+        return (self.root / WANTED).exists()
+
+    def answered(self) -> None:
+        """The folder is this process's now; whoever still waits asks again."""
+        (self.root / WANTED).unlink(missing_ok=True)
 
     def wipe(self) -> None:
         """Remove the shards of every embedding model and mark the folder for this one."""
         for path in self._shards():
-            shutil.rmtree(path)
+            # renamed first: half a shard, which a kill would leave, is one that no start could open
+            gone = path.with_name(f"{GONE}{uuid4().hex}")
+            path.rename(gone)
+            shutil.rmtree(gone)
         self.root.mkdir(parents=True, exist_ok=True)
         self._write_mark()
+
+    def identity(self) -> str | None:
+        """What tells this shard from one that was made in its place; None for one of an earlier version."""
+        try:
+            found = json.loads((self.root / MARK).read_text()).get("id")
+        except (OSError, ValueError, AttributeError):
+            return None
+        return found if isinstance(found, str) else None
 
     def _shards(self) -> list[Path]:
         return [path for path in self.root.iterdir() if path.is_dir()] if self.root.is_dir() else []
@@ -84,7 +126,7 @@ class EdgeFolder:
 
     def _write_mark(self) -> None:
         draft = self.root / f"{MARK}.{os.getpid()}"
-        draft.write_text(json.dumps(self._mark))
+        draft.write_text(json.dumps(self._mark | {"id": uuid4().hex}))
         draft.replace(self.root / MARK)
 
     def _make(self) -> None:
@@ -131,14 +173,26 @@ def engine_errors(root: Path) -> Iterator[None]:
         if type(error) is not Exception:  # the engine raises the bare class and nothing else does
             raise
         if "WouldBlock" in str(error):
-            raise HomeInUse(
-                f"{root} is open in another process: stop that one, or give this one its own PERSONAAGENT_HOME"
-            ) from error
+            raise _in_use(root) from error
         raise _unreadable(root, error) from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # Rust's panics are no Exceptions
             raise
         raise _unreadable(root, error) from error
+
+
+def _lock(file: IO[bytes]) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        return  # elsewhere the engine's own lock has to do
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _in_use(root: Path) -> HomeInUse:
+    return HomeInUse(
+        f"{root} is held by another process that does not give it up: end that one, it may hang or be stopped"
+    )
 
 
 def _unreadable(root: Path, error: BaseException) -> IndexUnavailable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from personaagent.inputs import check_user_id
 from personaagent.ledger.rows import to_micros
@@ -15,6 +16,8 @@ from personaagent.ports import Hit, Point, Vectors, Where
 if TYPE_CHECKING:
     from qdrant_client.http.models import Filter, PointStruct
 
+MARK = "00000000-0000-4000-8000-000000000000"  # the id of the point that tells which collection this is
+IDENTITY = "identity"  # the key of its payload
 POINTS_AN_UPSERT = 200  # about 1 MB of JSON at 384 dimensions
 
 
@@ -60,6 +63,12 @@ class QdrantIndex:
                     query=terms, using=common.LEXICAL, filter=only, params=rarity, limit=limit, with_payload=fields
                 )
             )
+        indices, values = common.code_terms(text)
+        if indices:
+            codes = models.SparseVector(indices=indices, values=values)
+            legs.append(
+                models.QueryRequest(query=codes, using=common.LEXICAL, filter=only, limit=limit, with_payload=fields)
+            )
         answers = await self._server.call(lambda client: client.query_batch_points(self._name, legs))
         found = [
             [(own, p.score) for p in answer.points if (own := common.owned(p.payload, user_id)) is not None]
@@ -81,16 +90,38 @@ class QdrantIndex:
 
     async def count(self, user_id: str | None = None) -> int:
         """Number of points, of one user or in all."""
-        only = None if user_id is None else await self._only(user_id)
+        only = await self._all() if user_id is None else await self._only(user_id)
         return (await self._server.call(lambda client: client.count(self._name, only, exact=True))).count
 
     async def close(self) -> None:
         """Release the connections; a later call opens them again."""
         await self._server.close()
 
+    async def identity(self) -> str | None:
+        """What tells this collection from one that was made in its place: a point of no user, made where it lacks."""
+        if (found := await self._mark()) is not None:
+            return found
+        await self._server.client()
+        from qdrant_client import models
+
+        first = [1.0] + [0.0] * (self._dim - 1)
+        mark = models.PointStruct(id=MARK, vector={common.DENSE: first}, payload={IDENTITY: uuid4().hex})
+        await self._server.call(methodcaller("upsert", self._name, [mark], wait=True))
+        return await self._mark()  # as it is there: another process may have been faster
+
+    async def _mark(self) -> str | None:
+        found = await self._server.call(methodcaller("retrieve", self._name, [MARK], with_payload=True))
+        return str(found[0].payload[IDENTITY]) if found and found[0].payload else None
+
     async def wipe(self) -> None:
         """Remove every vector, of any embedding model, and start this one's collection: the start of a reindex."""
         await self._server.wipe()
+
+    async def _all(self) -> Filter:
+        await self._server.client()
+        from qdrant_client import models
+
+        return models.Filter(must_not=[models.HasIdCondition(has_id=[MARK])])
 
     async def _only(self, user_id: str, where: Where = Where()) -> Filter:
         check_user_id(user_id)

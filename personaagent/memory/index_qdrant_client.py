@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qdrant_client.http.models import KeywordIndexParams, PayloadSchemaType
 
 PREFIX = "episodes__"  # every collection of this prefix belongs to PersonaAgent
+NOT_FOUND = 404
 ATTEMPTS = 4
 BACKOFF_S = 0.2  # doubled at each attempt, with jitter, unless the server says how long
 MAX_WAIT_S = 5.0
@@ -39,7 +40,7 @@ class QdrantConnection:
         self._ready = False
 
     async def client(self) -> AsyncQdrantClient:
-        """The client, without a request. Afterwards qdrant_client is imported, which takes a thread two seconds."""
+        """The client, its version compared with the server's; importing it takes a thread two seconds."""
         return self._client if self._client is not None else await asyncio.to_thread(self._connect)
 
     async def call(self, request: Callable[[AsyncQdrantClient], Awaitable[T]]) -> T:
@@ -52,7 +53,12 @@ class QdrantConnection:
             # several first calls may each do this: it can be repeated, and a lock would queue them at a dead server
             await self._ensure(client)
             self._ready = True
-        return await self._tried(lambda: request(client))
+        try:
+            return await self._tried(lambda: request(client))
+        except IndexUnavailable as error:
+            if getattr(error.__cause__, "status_code", None) == NOT_FOUND:
+                self._ready = False  # the collection is lost: the next call makes it anew
+            raise
 
     async def wipe(self) -> None:
         """Drop the collections of every embedding model and make this one's anew."""
@@ -73,9 +79,9 @@ class QdrantConnection:
         from qdrant_client import AsyncQdrantClient
 
         with self._connecting:
-            # the compatibility check is a blocking request inside the constructor
+            # its compatibility check is a blocking request, in this thread
             client: AsyncQdrantClient = self._client or AsyncQdrantClient(
-                url=self.url, api_key=self._api_key, timeout=math.ceil(self._timeout_s), check_compatibility=False
+                url=self.url, api_key=self._api_key, timeout=math.ceil(self._timeout_s)
             )
             self._client = client
             return client

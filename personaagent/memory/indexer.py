@@ -13,15 +13,25 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from personaagent.errors import HomeInUse, InvalidVector, PersonaAgentError
+from personaagent.errors import (
+    HomeInUse,
+    InvalidVector,
+    ModelDenied,
+    ModelError,
+    ModelUnreachable,
+    PersonaAgentError,
+)
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.outbox import Outbox, Work, by_user
 from personaagent.memory.ranking import dense_text, point_of
-from personaagent.ports import Embedder, Point, VectorIndex
+from personaagent.ports import Embedder, Point, VectorIndex, Vectors
 from personaagent.types import Interaction
 
 BATCH = 256  # work taken at once: a few seconds of the embedded embedder, some megabytes
 CATCH_UP = 32  # a piece of what an earlier process left: searches settle their own work between two of them
+PIECE = 32  # of an import, between two of which others get their turn
+SOON_S = 0.5  # that a search waits for a flush that is under way already
+PROBE = "Is anybody there?"
 BACKOFF_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 
 Progress = Callable[[int, int], None]  # (done, in all), called after every batch
@@ -58,14 +68,17 @@ class Indexer:
         embedder: Embedder,
         *,
         backoff_s: Sequence[float] = BACKOFF_S,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._outbox = outbox
         self._interactions = interactions
         self._index = index
         self._embedder = embedder
         self._backoff_s = tuple(backoff_s)
+        self._before = before  # asked before work is looked for: it may make some
         self._lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lane] = WeakKeyDictionary()
-        self._soon: WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[bool]]] = WeakKeyDictionary()
+        # by user: the newest flush that was asked for in the background
+        self._soon: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Task[bool]]] = WeakKeyDictionary()
         self._watched: set[Watched] = set()
         self._catching_up: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
         self._retries: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
@@ -77,6 +90,8 @@ class Indexer:
 
         Raises whatever keeps the index or the embedder from working; what was not done yet waits on.
         """
+        if self._before is not None:
+            await self._before()
         async with self._lane().flushing:
             return await self._drain(user_id, limit, progress)
 
@@ -90,13 +105,16 @@ class Indexer:
             await self._outbox.refill()
             await empty()
             await self._outbox.refill()
+            if self._before is not None:
+                await self._before()
             return await self._drain(None, None, progress)
 
-    async def try_flush(self, user_id: str, progress: Progress | None = None) -> bool:
+    async def try_flush(self, user_id: str, progress: Progress | None = None, *, whole: bool = True) -> bool:
         """Flush this user's work; a named failure leaves it in the outbox for the retry in the background.
 
         Those who come while a flush is under way share the next one. While a retry is under way the index is known to
-        be down, and nobody waits for it. Returns whether it worked.
+        be down, and nobody waits for it. Of an import others get their turn after every batch; without ``whole`` its
+        rest is left to its own flush. Returns whether it worked.
         """
         if self._left_to_retry():
             return False
@@ -110,11 +128,13 @@ class Indexer:
                 if self._is_retrying():
                     return False  # the flush that this one waited for has failed
                 covers = lane.asked  # whoever asked by now had written before
-                if await self._drain(None, BATCH, None) < BATCH:
+                if await self._drain(None, PIECE, None) < PIECE:
                     lane.covered = covers
-                else:
-                    # an import is under way: its rest waits for its own flush
-                    await self._drain(user_id, None, progress)
+                    return True
+            while whole:
+                async with lane.flushing:
+                    if await self._drain(user_id, PIECE, progress) < PIECE:
+                        return True
         except PersonaAgentError as error:
             logger.warning("memory is kept but not indexed yet: %s", error)
             self._retry_later()
@@ -124,10 +144,15 @@ class Indexer:
     def flush_soon(self, user_id: str) -> None:
         """Flush in the background: what is in the ledger is safe, and a search first settles what waits."""
         if not self._left_to_retry():
-            soon = self._soon.setdefault(asyncio.get_running_loop(), set())
-            task = asyncio.create_task(self.try_flush(user_id))
-            soon.add(task)
-            task.add_done_callback(soon.discard)
+            soon = self._soon.setdefault(asyncio.get_running_loop(), {})
+            soon[user_id] = task = asyncio.create_task(self.try_flush(user_id, whole=False))
+            task.add_done_callback(lambda done: soon.pop(user_id) if soon.get(user_id) is done else None)
+
+    async def under_way(self, user_id: str) -> None:
+        """Wait for the flush in the background that this user's newest memory is part of, but for no import."""
+        task = self._soon.get(asyncio.get_running_loop(), {}).get(user_id)
+        if task is not None:
+            await asyncio.wait([task], timeout=SOON_S)
 
     def catch_up_soon(self) -> None:
         """Carry out in the background what an earlier process left in the outbox, unless another one has the index."""
@@ -160,7 +185,7 @@ class Indexer:
 
     async def close(self) -> None:
         """Finish the flushes that were asked for and stop the others; what still waits stays in the ledger."""
-        await asyncio.gather(*self._soon.pop(asyncio.get_running_loop(), ()))
+        await asyncio.gather(*self._soon.pop(asyncio.get_running_loop(), {}).values())
         for tasks in (self._catching_up, self._retries):
             task = tasks.pop(asyncio.get_running_loop(), None)
             if task is not None:
@@ -243,12 +268,26 @@ class Indexer:
     async def _upsert(self, interactions: Sequence[Interaction]) -> None:
         if not interactions:
             return
-        vectors = await self._embedder.embed([dense_text(i) for i in interactions])
-        points = [point_of(*pair) for pair in zip(interactions, vectors, strict=True)]
+        points = [point_of(*pair) for pair in await self._embedded(interactions)]
         try:
             await self._index.upsert(points)
         except InvalidVector:
             await self._upsert_one_by_one(points)
+
+    async def _embedded(self, interactions: Sequence[Interaction]) -> list[tuple[Interaction, Vectors]]:
+        """The interactions with their vectors; one that only the embedder refuses is left out."""
+        try:
+            vectors = await self._embedder.embed([dense_text(i) for i in interactions])
+            return list(zip(interactions, vectors, strict=True))
+        except (ModelUnreachable, ModelDenied):
+            raise
+        except ModelError as error:
+            if len(interactions) > 1:
+                middle = len(interactions) // 2
+                return await self._embedded(interactions[:middle]) + await self._embedded(interactions[middle:])
+            await self._embedder.embed([PROBE])  # raises where it is not the text
+            logger.error("interaction %s stays out of the index until a reindex: %s", interactions[0].id, error)
+            return []
 
     async def _upsert_one_by_one(self, points: Sequence[Point]) -> None:
         """One text that the embedder cannot take must not hold up everybody's memories behind it."""

@@ -1,41 +1,47 @@
 """A user in one JSON document: to keep, to read, and to carry on elsewhere.
 
 What a document says is untrusted. Its ``user_id`` decides nothing: every row is written under the user that the caller
-names. All of it is validated before the first row is written.
+names. All of it is validated before the first row is written, by what the doors ask that such a thing comes in by
+otherwise; that a tool need not ask is never taken over.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from personaagent.errors import ConflictError, InputError
+from personaagent.errors import ConflictError, InputError, InvalidPersona
 from personaagent.inputs import check_user_id
-from personaagent.ledger.critiques import MAX_KEPT, Critiques
+from personaagent.ledger.critiques import Critiques
 from personaagent.ledger.database import Database
-from personaagent.ledger.facts import MAX_FACT_CHARS, Facts
+from personaagent.ledger.facts import Facts
 from personaagent.ledger.grants import Grant, Grants
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.users import Users
+from personaagent.memory.bounds import check_bounds
+from personaagent.memory.importing import EXPORT
 from personaagent.memory.indexer import Indexer, Progress
-from personaagent.memory.intake import storable, storable_text
-from personaagent.persona.store import MAX_PIN_CHARS, LedgerPersonaStore
+from personaagent.memory.intake import deep, storable, storable_text
+from personaagent.persona.shape import validate_sections
+from personaagent.persona.store import LedgerPersonaStore
+from personaagent.ports import Where
+from personaagent.settings import Settings
+from personaagent.text import clean
 from personaagent.types import Critique, Fact, Interaction, Persona, Pin
 
-FORMAT = "personaagent-user"
+FORMAT = EXPORT
 VERSION = 1
-MAX_TEXT_CHARS = 32_000
-MAX_ID_CHARS = 64
-MAX_NAME_CHARS = 256
-MAX_CLAUSE_CHARS = 300
-MAX_CRITIQUE_CHARS = 1_000
-MAX_EPOCH = 1_000
+TOKEN_BUDGET: int = Settings.model_fields["persona_token_budget"].default
 PAGE = 1_000
+FOREIGN = "this user has memories of their own: forget them first, or import under another user id"
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +54,7 @@ class UserDocument:
     exported_at: datetime
     personalize: bool = True
     profile_through: datetime | None = None
+    unread: tuple[str, ...] | None = None  # interactions that semantic memory has not read; None: all of them
     interactions: tuple[Interaction, ...] = ()
     facts: tuple[Fact, ...] = ()
     personas: tuple[Persona, ...] = ()
@@ -65,11 +72,11 @@ async def export_user(database: Database, user_id: str) -> dict[str, Any]:
     interactions: list[Interaction] = []
     after: datetime | None = None
     while page := await Interactions(database).page(user_id, after, PAGE):
-        interactions += page
+        interactions += [storable(i) if deep(i.metadata) else i for i in page]  # written by an earlier version
         after = page[-1].created_at
     facts, personas = Facts(database), LedgerPersonaStore(database)
     grants = Grants(database)
-    granted: dict[Grant, set[str]] = {
+    granted: dict[Grant, Collection[str]] = {
         "allow": await grants.allowed(user_id) or set(),
         "deny": await grants.denied(user_id),
         "approve": await grants.approved(user_id),
@@ -81,6 +88,7 @@ async def export_user(database: Database, user_id: str) -> dict[str, Any]:
         exported_at=datetime.now(UTC),
         personalize=await Users(database).personalize(user_id),
         profile_through=await facts.through(user_id),
+        unread=tuple(i.id for i in await Interactions(database).unread(user_id, max(1, len(interactions)))),
         interactions=tuple(interactions),
         facts=tuple(await facts.history(user_id)),
         personas=tuple(await personas.history(user_id)),
@@ -93,36 +101,37 @@ async def export_user(database: Database, user_id: str) -> dict[str, Any]:
 
 
 async def import_user(
-    database: Database, indexer: Indexer, user_id: str, document: object, progress: Progress | None = None
+    database: Database,
+    indexer: Indexer,
+    user_id: str,
+    document: object,
+    progress: Progress | None = None,
+    *,
+    token_budget: int = TOKEN_BUDGET,
 ) -> UserDocument:
-    """Write an exported document under ``user_id``, ids unchanged; returns what was written.
+    """Write an exported document under ``user_id``, ids unchanged; returns what was written: no approvals of tools.
+
+    No version of the persona may have more than ``token_budget`` tokens.
 
     Raises InputError for a document that is not sound, ConflictError for a user who has anything that is not in it.
     The same import again, after a crash for example, completes it. ``progress`` is told of the indexing, which is what
     takes long.
     """
     check_user_id(user_id)
-    wanted = checked(document, user_id)
+    wanted = checked(document, user_id, token_budget)
     interactions, facts, personas = Interactions(database), Facts(database), LedgerPersonaStore(database)
-    held_facts = {fact.id for fact in await facts.history(user_id)}
-    held_versions = {persona.version for persona in await personas.history(user_id)}
-    held_pins = {pin.id for pin in await personas.pins(user_id)}
     held = await interactions.get_many(user_id, [interaction.id for interaction in wanted.interactions])
-    foreign = (
-        len(held) < await interactions.count(user_id)
-        or held_facts - {fact.id for fact in wanted.facts}
-        or held_versions - {persona.version for persona in wanted.personas}
-        or held_pins - {pin.id for pin in wanted.pins}
-    )
-    if foreign:
-        raise ConflictError("this user has memories of their own: forget them first, or import under another user id")
+    if len(held) < await interactions.count(user_id, Where(abandoned=None)):
+        raise ConflictError(FOREIGN)
+    new_facts = _missing(wanted.facts, await facts.history(user_id), attrgetter("id"))
+    new_versions = _missing(wanted.personas, await personas.history(user_id), attrgetter("version"))
+    new_pins = _missing(wanted.pins, await personas.pins(user_id), attrgetter("id"))
     await interactions.append_many(user_id, wanted.interactions)
-    await facts.put(user_id, [fact for fact in wanted.facts if fact.id not in held_facts])
-    await personas.restore(
-        user_id,
-        [persona for persona in wanted.personas if persona.version not in held_versions],
-        [pin for pin in wanted.pins if pin.id not in held_pins],
-    )
+    if wanted.unread is not None:
+        waits = frozenset(wanted.unread)
+        await interactions.mark_read(user_id, [i.id for i in wanted.interactions if i.id not in waits])
+    await facts.put(user_id, new_facts)
+    await personas.restore(user_id, new_versions, new_pins)
     await Critiques(database).save(user_id, wanted.critiques)
     for tool, kind in wanted.grants:
         await Grants(database).put(user_id, tool, kind)
@@ -133,7 +142,15 @@ async def import_user(
     return wanted
 
 
-def checked(document: object, user_id: str) -> UserDocument:
+def _missing(wanted: Sequence[_T], held: Sequence[_T], key: Callable[[_T], object]) -> list[_T]:
+    """What is not held yet; raises ConflictError where anything else is."""
+    there = {key(one) for one in held}
+    if there - {key(one) for one in wanted}:
+        raise ConflictError(FOREIGN)
+    return [one for one in wanted if key(one) not in there]
+
+
+def checked(document: object, user_id: str, token_budget: int = TOKEN_BUDGET) -> UserDocument:
     """The document as values of ``user_id``, masked and within every limit; raises InputError."""
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InputError(f"this is not an export of a user (its format is not {FORMAT!r})")
@@ -144,73 +161,47 @@ def checked(document: object, user_id: str) -> UserDocument:
         found = _CODEC.validate_python(document)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(map(str, first["loc"]))
         raise InputError(f"the export is damaged at {place}: {first['msg']}") from error
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"the export is not plain JSON: {error}") from error
-    owned = replace(
+    if any(deep(value) for i in found.interactions for value in (i.metadata, *(t.arguments for t in i.tools))):
+        raise InputError("the export is damaged: metadata or a tool's arguments are nested too deeply")
+    owned = _owned(found, user_id)
+    check_bounds(owned)
+    known = {interaction.id for interaction in owned.interactions}
+    return replace(owned, personas=tuple(_allowed(persona, known, token_budget) for persona in owned.personas))
+
+
+def _owned(found: UserDocument, user_id: str) -> UserDocument:
+    """The document with every row masked and under ``user_id``, and without approvals."""
+    return replace(
         found,
         user_id=user_id,
         interactions=tuple(storable(replace(_in_utc(i), user_id=user_id)) for i in found.interactions),
         facts=tuple(replace(f, user_id=user_id, text=storable_text(f.text)) for f in found.facts),
         personas=tuple(replace(persona, user_id=user_id) for persona in found.personas),
-        pins=tuple(replace(pin, user_id=user_id, text=storable_text(pin.text)) for pin in found.pins),
+        pins=tuple(replace(pin, user_id=user_id, text=_pinned(pin.text)) for pin in found.pins),
         critiques=tuple(replace(critique, text=storable_text(critique.text)) for critique in found.critiques),
+        grants=tuple((tool, kind) for tool, kind in found.grants if kind != "approve"),
     )
-    if flaw := _flaw(owned):
-        raise InputError(f"the export is damaged: {flaw}")
-    return owned
+
+
+def _allowed(persona: Persona, known: Collection[str], token_budget: int) -> Persona:
+    """The version as it may stand in a prompt; raises InputError naming it."""
+    if not any(persona.sections.values()):
+        return persona
+    try:
+        sections = validate_sections(persona.sections, budget_tokens=token_budget, known_ids=known)
+    except InvalidPersona as error:
+        raise InputError(f"version {persona.version} of the persona cannot be taken over: {error}") from error
+    return replace(persona, sections=sections)
+
+
+def _pinned(text: str) -> str:
+    return " ".join(clean(storable_text(text)).split())
 
 
 def _in_utc(interaction: Interaction) -> Interaction:
     moment = interaction.created_at
     return replace(interaction, created_at=moment.astimezone(UTC)) if moment.tzinfo is not None else interaction
-
-
-def _flaw(document: UserDocument) -> str | None:
-    """What is wrong beyond the types, or None."""
-    interactions, facts, personas = document.interactions, document.facts, document.personas
-    ids = [i.id for i in interactions]
-    times = [t for i in interactions for t in (i.created_at, i.labelled_at)]
-    times += [t for f in facts for t in (f.valid_from, f.valid_to)]
-    times += [t for p in personas for t in (p.created_at, p.aligned_through)]
-    times += [critique.created_at for critique in document.critiques]
-    times += [*(pin.created_at for pin in document.pins), document.profile_through]
-    named = [*ids, *(f.id for f in facts), *(pin.id for pin in document.pins)]
-    names = [n for i in interactions for n in (i.task, i.thread_id) if n is not None]
-    texts = [t for i in interactions for t in (i.query, i.response or "", i.ground_truth or "")]
-    clauses = [clause.text for p in personas for section in p.sections.values() for clause in section]
-    checks: Iterable[tuple[bool, str]] = (
-        (any(t is not None and t.tzinfo is None for t in times), "a time has no time zone"),
-        (any(not i or len(i) > MAX_ID_CHARS or i != storable_text(i) for i in named), "an id is empty or too long"),
-        (len(set(ids)) < len(ids) or len({i.created_at for i in interactions}) < len(ids), "an interaction twice"),
-        (len({f.id for f in facts}) < len(facts), "a fact is there twice"),
-        (any(len(n) > MAX_NAME_CHARS for n in names), f"a task or thread has over {MAX_NAME_CHARS} characters"),
-        (any(not i.query.strip() for i in interactions), "a query is empty"),
-        (any(len(t) > MAX_TEXT_CHARS for t in texts), f"a text has more than {MAX_TEXT_CHARS} characters"),
-        (any(i.rating is not None and not 1 <= i.rating <= 5 for i in interactions), "a rating is not 1 to 5"),
-        (any(not 0 <= (i.truth_confidence or 0) <= 1 for i in interactions), "a confidence is not 0 to 1"),
-        (any(not 0 <= f.confidence <= 1 for f in facts), "a fact's confidence is not 0 to 1"),
-        (any(not f.text.strip() or len(f.text) > MAX_FACT_CHARS for f in facts), "a fact is empty or too long"),
-        (any(set(f.evidence) - set(ids) for f in facts), "a fact stands on an interaction that is not there"),
-        ([p.version for p in personas] != list(range(len(personas))), "persona versions are not 0, 1, 2 ..."),
-        (any(p.parent is not None and p.parent >= p.version for p in personas), "a persona is its own ancestor"),
-        (any(len(c) > MAX_CLAUSE_CHARS for c in clauses), f"a clause has more than {MAX_CLAUSE_CHARS} characters"),
-        (any(not p.text.strip() or len(p.text) > MAX_PIN_CHARS for p in document.pins), "a pin is empty or too long"),
-        (len(document.critiques) > MAX_KEPT, f"there are more than {MAX_KEPT} critiques"),
-        (any(_unsound(critique, len(personas)) for critique in document.critiques), "a critique cannot be one"),
-        (any(not 0 < len(tool) <= 128 for tool, _ in document.grants), "a granted tool's name is empty or too long"),
-    )
-    return next((flaw for wrong, flaw in checks if wrong), None)
-
-
-def _unsound(critique: Critique, versions: int) -> bool:
-    """Whether a critique is too long, does not stand on its own interaction, or led to a version that is not there."""
-    return (
-        critique.interaction_id not in critique.evidence
-        or not 0 < len(critique.run) <= MAX_ID_CHARS
-        or not 0 < critique.epoch <= MAX_EPOCH
-        or not 0 <= critique.loss <= 1
-        or not 0 < len(critique.text) <= MAX_CRITIQUE_CHARS
-        or not (critique.version is None or 0 <= critique.version < versions)
-    )

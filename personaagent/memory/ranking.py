@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import SequenceMatcher
+from math import log
 
 from personaagent.ports import Point, Vectors
 from personaagent.types import Interaction, Recall
@@ -47,6 +49,15 @@ def point_of(interaction: Interaction, vector: Vectors) -> Point:
     )
 
 
+def by_words(query: str, past: Sequence[Interaction]) -> list[Recall]:
+    """Those that share words with the query, a rarer word weighing more: what a search is without an index."""
+    asked = set(words_of(query))
+    shared = [(interaction, asked.intersection(words_of(lexical_text(interaction)))) for interaction in past]
+    seen = Counter(word for _, words in shared for word in words)
+    weight = {word: log(1 + len(past) / times) for word, times in seen.items()}
+    return [Recall(interaction=i, score=sum(weight[word] for word in words)) for i, words in shared if words]
+
+
 def ranked(found: Sequence[Recall], k: int, half_life_days: float) -> list[Recall]:
     """The best k of one search's results by fused score and recency, near-duplicates sharing one place.
 
@@ -57,10 +68,7 @@ def ranked(found: Sequence[Recall], k: int, half_life_days: float) -> list[Recal
         return []
     newest = max(recall.interaction.created_at for recall in found)
     aged = [
-        Recall(
-            interaction=recall.interaction,
-            score=recall.score * recency(newest - recall.interaction.created_at, half_life_days),
-        )
+        replace(recall, score=recall.score * recency(newest - recall.interaction.created_at, half_life_days))
         for recall in found
     ]
     aged.sort(key=lambda recall: (-recall.score, -recall.interaction.created_at.timestamp(), recall.interaction.id))
@@ -92,7 +100,7 @@ def _collapsed(best_first: Sequence[Recall], k: int) -> list[Recall]:
                 groups.append((words, recall))
         elif labelled and not _labelled(groups[place][1]):
             known, chosen = groups[place]
-            groups[place] = known, Recall(interaction=recall.interaction, score=chosen.score)
+            groups[place] = known, replace(recall, score=chosen.score)
     return [recall for _, recall in groups]
 
 
@@ -139,7 +147,7 @@ def _same_question(one: _Words, other: _Words) -> bool:
     if abs(lengths[0] - lengths[1]) > slips or slips == 0 or max(lengths) > WORDS_COMPARED:
         return False
     differing = one.known ^ other.known
-    if len(differing) > 2 * slips or any(char.isdigit() for word in differing for char in word):
+    if len(differing) > 2 * slips or any(map(str.isdigit, "".join(differing))):
         return False
     found = 0
     for kind, a, b, c, d in SequenceMatcher(None, one.all, other.all, autojunk=False).get_opcodes():

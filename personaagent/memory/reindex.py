@@ -9,6 +9,7 @@ from personaagent.ledger.meta import Meta
 from personaagent.memory.indexer import Indexer, Progress
 from personaagent.ports import Embedder, VectorIndex
 
+IDENTITY_KEY = "index.identity"  # in the ledger's meta table: which index the ledger was last written to
 SPACE_KEY = "index.embedder"  # in the ledger's meta table: "<name> <dim>"
 
 
@@ -17,6 +18,9 @@ class RebuildableIndex(VectorIndex, Protocol):
 
     async def wipe(self) -> None:
         """Remove every vector, of any embedding model."""
+
+    async def identity(self) -> str | None:
+        """What tells this index from one that was made in its place; None where that cannot be told."""
 
 
 async def check_embedder(meta: Meta, embedder: Embedder) -> None:

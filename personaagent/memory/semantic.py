@@ -31,10 +31,14 @@ class LedgerSemanticMemory:
         """The facts that hold now, or that held before that moment, strongest first, within the token budget."""
         check_user_id(user_id)
         holding, through = await self._facts.known(user_id, before=before)
-        facts = strongest_first(holding)
         if before is not None and through is not None:
-            through = max((fact.valid_from for fact in facts), default=None)  # the cursor itself lies later
-        return UserProfile(user_id=user_id, facts=tuple(within_budget(facts, self._token_budget)), through=through)
+            through = max((fact.valid_from for fact in holding), default=None)  # the cursor itself lies later
+        return self.profile_of(user_id, holding, through)
+
+    def profile_of(self, user_id: str, holding: Sequence[Fact], through: datetime | None) -> UserProfile:
+        """The profile that these facts of the user make."""
+        facts = within_budget(strongest_first(holding), self._token_budget)
+        return UserProfile(user_id=user_id, facts=tuple(facts), through=through)
 
     async def search(self, user_id: str, query: str, k: int, *, before: datetime | None = None) -> list[Fact]:
         """The k facts that fit the query best by meaning; raises IndexUnavailable when nothing can be embedded."""

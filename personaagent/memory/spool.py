@@ -19,23 +19,20 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from personaagent.errors import HomeNotWritable, InputError
+from personaagent.feedback import Feedback
 from personaagent.ledger.interactions import Interactions
-from personaagent.types import Interaction, TruthSource
+from personaagent.types import Interaction
 
 DRAFT_S = 600  # nobody takes that long to write one file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingFeedback:
-    """A ground truth with its source, or a rating, of an interaction; given at that time."""
+class WaitingFeedback(Feedback):
+    """Feedback on an interaction; given at that time."""
 
     user_id: str
     interaction_id: str
     given_at: datetime
-    ground_truth: str | None = None
-    source: TruthSource = "correction"
-    confidence: float = 1.0
-    rating: int | None = None
 
 
 Waiting = Interaction | WaitingFeedback
@@ -115,7 +112,7 @@ class Spool:
             return _CODEC.validate_json(path.read_bytes())
         except FileNotFoundError:
             return None  # another process has drained it
-        except (OSError, ValidationError) as error:
+        except (OSError, ValidationError, InputError) as error:
             logger.error("%s cannot be read and stays where it is: %s", path, str(error).splitlines()[0])
             return None
 
@@ -123,8 +120,8 @@ class Spool:
 async def deliver(interactions: Interactions, waiting: Waiting) -> bool:
     """Bring one piece into the ledger; again it changes nothing, and feedback that came later is not overwritten.
 
-    Returns whether it is feedback that gave its interaction a ground truth, also where that was told before and the
-    process was killed before it could say so.
+    Returns whether it is feedback that gave its interaction a ground truth or a comment, also where that was told
+    before and the process was killed before it could say so.
     """
     if isinstance(waiting, Interaction):
         await interactions.append(waiting)
@@ -134,13 +131,7 @@ async def deliver(interactions: Interactions, waiting: Waiting) -> bool:
         past = await interactions.get(user_id, key)
         if past.labelled_at is not None and past.labelled_at >= when:
             return past.labelled_at == when
-        if waiting.rating is not None:
-            stored = await interactions.rate(user_id, key, waiting.rating, given_at=when)
-        elif waiting.ground_truth is not None:
-            truth = waiting.ground_truth
-            stored = await interactions.label(user_id, key, truth, waiting.source, waiting.confidence, given_at=when)
-        else:
-            return False
+        stored = await interactions.feedback(user_id, key, waiting, given_at=when)
     except InputError as error:
         logger.error("feedback that waited for the ledger cannot be used: %s", error)
         return False

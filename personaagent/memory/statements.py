@@ -1,23 +1,39 @@
 """What the user asks their agent to remember, correct or forget, in so many words.
 
-A statement is kept as an episode of its own, labelled by the user, and the fact stands on it: so it has evidence like
-every other fact, and forgetting it leaves nothing behind.
+A statement is kept as an episode of its own, and the fact stands on it: so it has evidence like every other fact, and
+forgetting it takes the episode, and the turn it was made in. It is no answer to anything: it has no ground truth, so no
+sample, judge, statistic or demonstration holds it, and a search passes it over, because the profile tells it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import uuid4
 
 from personaagent.errors import InvalidFact, UnknownFact
 from personaagent.ledger.facts import MAX_FACT_CHARS, Facts
 from personaagent.memory.forgetting import Forgetter, Selection
 from personaagent.memory.intake import storable_text
-from personaagent.ports import EpisodicMemory
+from personaagent.ports import EpisodicMemory, Where
 from personaagent.types import Fact, FactOperation, Interaction
 
-TASK = "statement"
+TASK: Final = "statement"  # as earlier versions kept what was to be remembered
+STATEMENT_KEY: Final = "statement"  # of an interaction's metadata
+WISH: Final = "wish"  # its value where the message was nothing but a wish
+TURN = timedelta(hours=1)  # within which the turn that a statement was made in is written
+TURNS = 50
+
+
+def is_statement(interaction: Interaction) -> bool:
+    """Whether it is no question with an answer: something to remember, or a wish for all later answers."""
+    return bool(interaction.metadata.get(STATEMENT_KEY)) or interaction.task == TASK
+
+
+def is_wish(interaction: Interaction) -> bool:
+    """Whether the message was nothing but a wish, or the taking back of one: what holds of it is among the pins."""
+    return interaction.metadata.get(STATEMENT_KEY) == WISH
 
 
 class Statements:
@@ -44,7 +60,8 @@ class Statements:
         """
         fact = await self._holding(user_id, fact_id)
         evidence = [await self._episodic.get(user_id, key) for key in fact.evidence]
-        statements = [interaction.id for interaction in evidence if interaction.task == TASK]
+        said = [interaction for interaction in evidence if is_statement(interaction)]
+        statements = [i.id for i in said] + [i.id for one in said for i in await self._turns(user_id, one)]
         gone = await self._facts.delete(user_id, fact_id)
         if statements:
             report = await self._forgetter.forget(user_id, Selection(ids=tuple(statements)))
@@ -53,6 +70,8 @@ class Statements:
 
     async def _state(self, user_id: str, text: str, replaced: str | None) -> str:
         text = await asyncio.to_thread(_sayable, text)
+        if replaced is None and (known := await self._known(user_id, text)):
+            return known
         now = datetime.now(UTC)
         said = await self._episodic.append(
             user_id,
@@ -61,11 +80,7 @@ class Statements:
                 user_id=user_id,
                 query=text,
                 created_at=now,
-                task=TASK,
-                ground_truth=text,
-                truth_source="correction",
-                truth_confidence=1.0,
-                labelled_at=now,
+                metadata={STATEMENT_KEY: True},
             ),
         )
         operation = FactOperation(
@@ -83,11 +98,28 @@ class Statements:
             raise _unknown(replaced)
         return added[0].id
 
+    async def _known(self, user_id: str, text: str) -> str | None:
+        """The user's own fact that says the same already."""
+        same = (f.id for f in await self._facts.holding(user_id) if f.source == "user" and f.text == text)
+        return next(same, None)
+
+    async def _turns(self, user_id: str, statement: Interaction) -> list[Interaction]:
+        """The turns in which a tool was asked to keep that statement."""
+        near = Where(since=statement.created_at - TURN, before=statement.created_at + TURN)
+        return [
+            turn
+            for turn in await self._episodic.newest(user_id, TURNS, near)
+            if any(t.name in _TOOLS and t.arguments.get("text") == statement.query for t in turn.tools)
+        ]
+
     async def _holding(self, user_id: str, fact_id: str) -> Fact:
         for fact in await self._facts.holding(user_id):
             if fact.id == fact_id:
                 return fact
         raise _unknown(fact_id)
+
+
+_TOOLS = {"remember", "correct"}
 
 
 def _sayable(text: str) -> str:

@@ -1,6 +1,6 @@
 """What a user's labelled history says by counting: no model, nothing but labels that the user gave.
 
-Each statement has a form of its own (``is_statistic``), so that a newer one replaces the older and nothing else.
+Each statement has a kind (``counted_kind``), so that a newer one replaces the older and nothing else.
 Counts are weighted by recency, halving every ``half_life`` interactions of the task, so they follow a taste that turns.
 """
 
@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import quantiles
+from dataclasses import dataclass, replace
 
 from personaagent.persona.answers import number
 from personaagent.persona.rules import broken_rule
@@ -21,6 +20,8 @@ HALF_LIFE = 15.0
 MIN_ROWS = 2  # labelled interactions of a task below which nothing is said
 MAX_TASKS = 4  # the most recently used ones
 MAX_LABELS = 5
+LEAST_SHARE = 0.025  # of the weight; a label with less is not named
+MAX_USED = 16  # labels named as those that the user uses
 MAX_LABEL_CHARS = 40
 EVIDENCE = 8  # newest interactions named per statement
 
@@ -44,14 +45,23 @@ class Row:
     weight: float
 
 
-def statistic_kind(text: str) -> str | None:
-    """What a clause or a fact counts where it has the form of those written here and by the model-free proposers."""
-    return next((kind for kind, form in _KINDS.items() if form.match(text)), None)
+def counted_kind(clause: Clause) -> str | None:
+    """What a clause counts; None for clauses that are written, not counted.
+
+    Earlier versions kept no kind: their counted clauses are known by their text, here and nowhere else.
+    """
+    if clause.kind is not None:
+        return clause.kind if clause.kind in _KINDS else None
+    return _kind(clause.text)
 
 
 def is_statistic(text: str) -> bool:
-    """Whether a clause or a fact has one of those forms."""
-    return statistic_kind(text) is not None
+    """Whether a text has the form of what is counted, which no model may write as a fact."""
+    return _kind(text) is not None
+
+
+def _kind(text: str) -> str | None:
+    return next((kind for kind, form in _KINDS.items() if form.match(text)), None)
 
 
 def by_task(history: Sequence[Interaction], half_life: float = HALF_LIFE) -> dict[str, list[Row]]:
@@ -97,8 +107,25 @@ def is_closed(rows: Sequence[Row]) -> bool:
 
 
 def describe(history: Sequence[Interaction], half_life: float = HALF_LIFE) -> list[Clause]:
-    """One statement a task: the usual labels, the usual scores, or how long the user's own texts are."""
-    return [_habit(task, rows) for task, rows in by_task(history, half_life).items() if len(rows) >= MIN_ROWS]
+    """One statement a task: the usual labels or the usual scores; of free text none, its rules are in the edits."""
+    told = (_habit(task, rows) for task, rows in by_task(history, half_life).items() if len(rows) >= MIN_ROWS)
+    return [clause for clause in told if clause is not None]
+
+
+def ranges(history: Sequence[Interaction], half_life: float = HALF_LIFE) -> list[Clause]:
+    """What ``describe`` says, as clauses of a persona: of labels which ones the user uses at all, without their shares.
+
+    How often each is right is in the vote (``personaagent.head``), and would count twice.
+    """
+    clauses = []
+    for task, rows in by_task(history, half_life).items():
+        habit = _habit(task, rows) if len(rows) >= MIN_ROWS else None
+        weights = label_weights(rows)
+        labels = sorted(label for label, weight in weights.items() if weight / weights.total() >= LEAST_SHARE)
+        if habit is not None and is_closed(rows) and any(number(label) is None for label in labels):
+            habit = replace(habit, text=f'Answers in "{task}", all that there were: {", ".join(labels[:MAX_USED])}.')
+        clauses += [habit] if habit is not None else []
+    return clauses
 
 
 def statistic_facts(history: Sequence[Interaction], active: Sequence[Fact]) -> list[FactOperation]:
@@ -123,22 +150,17 @@ def statistic_facts(history: Sequence[Interaction], active: Sequence[Fact]) -> l
     return operations
 
 
-def _habit(task: str, rows: Sequence[Row]) -> Clause:
+def _habit(task: str, rows: Sequence[Row]) -> Clause | None:
     scores = [number(row.label) for row in rows]
     if all(score is not None for score in scores):
         return _scores(task, rows, [score for score in scores if score is not None])
-    if is_closed(rows):
-        return _labels(task, rows)
-    words = sorted(len((row.interaction.ground_truth or "").split()) for row in rows)
-    low, middle, high = quantiles(words, n=4, method="inclusive")
-    text = f'Length of answers in "{task}": {low:.0f} to {high:.0f} words, typically {middle:.0f}.'
-    return Clause(text=text, evidence=_newest(rows))
+    return _labels(task, rows) if is_closed(rows) else None
 
 
 def _labels(task: str, rows: Sequence[Row]) -> Clause:
     weights = label_weights(rows)
     total = sum(weights.values())
-    top = [label for label, weight in weights.most_common(MAX_LABELS) if weight / total >= 0.025]
+    top = [label for label, weight in weights.most_common(MAX_LABELS) if weight / total >= LEAST_SHARE]
     # rounded to 5 %, or the statement would be another one after every label
     shares = ", ".join(f"{label} {max(5, 5 * round(20 * weights[label] / total))} %" for label in top)
     return Clause(

@@ -50,7 +50,7 @@ def tool_uses(history: Sequence[Interaction]) -> list[ToolUse]:
         for place, name in enumerate(dict.fromkeys(trace.name for trace in interaction.tools)):
             traces = [trace for trace in interaction.tools if trace.name == name]
             use = uses.setdefault(name, ToolUse(name=name))
-            led = accepted and any(trace.outcome == "ok" and trace.used is not False for trace in traces)
+            led = accepted and any(map(_served, traces))
             use.calls += len(traces)
             use.failed += sum(trace.outcome != "ok" for trace in traces)
             use.turns += 1
@@ -64,6 +64,10 @@ def tool_uses(history: Sequence[Interaction]) -> list[ToolUse]:
         use.evidence = use.evidence or turns[name]
     ranked = sorted(uses.values(), key=lambda use: (-(use.accepted + 1) / (use.turns + 2), -use.first, use.name))
     return ranked[:MAX_TOOLS]
+
+
+def _served(trace: ToolTrace) -> bool:
+    return trace.outcome == "ok" and trace.used is not False
 
 
 def tool_record(history: Sequence[Interaction]) -> list[str]:

@@ -6,13 +6,16 @@ import asyncio
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from personaagent.errors import SetupError
+from personaagent.errors import ContextTooLong, ModelRefused, SetupError
 from personaagent.models import constrained
+from personaagent.models.card import Card, Cards
+from personaagent.models.discovery import TOOLS_S, context_of, look_at, tool_use
 from personaagent.models.embedded import embedded_base_url, embedded_name
 from personaagent.ports import Role
 from personaagent.settings import Settings
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
 
+FORM, LOGPROBS = "response_format", "logprobs"  # as a card names them
 OPENAI = "https://api.openai.com/v1"
 
 
@@ -37,6 +41,10 @@ class ModelsFromSettings:
         self.embedded = not (self._key or self._url)
         self._url = self._url or OPENAI
         self.tool_calling = settings.tool_calling == "on" or (settings.tool_calling == "auto" and not self.embedded)
+        self._cards = Cards(settings.home)
+        self._asked: set[str] = set()  # what this process has asked its endpoint already
+        self._trying: set[asyncio.Task[None]] = set()
+        self._asking: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
         self._opening = threading.Lock()
         # a connection belongs to the event loop it was opened on, and a server may run several
         self._opened: dict[tuple[asyncio.AbstractEventLoop, Role], Any] = {}
@@ -64,23 +72,110 @@ class ModelsFromSettings:
         model: BaseChatModel = self._opened[loop, role]
         return model
 
+    async def card(self, role: Role) -> Card:
+        """What the role's model can do; what a turn has to know is found out at the first use and kept.
+
+        How it calls tools is asked of the agent's model only, and only where that decides anything. Never raises
+        ModelError: what an endpoint does not tell is not known.
+        """
+        key = self._card_key(role)
+        card = self._cards.get(key)
+        if self.embedded:
+            return replace(card, context=self._settings.embedded_context, context_from="setting")
+        if key not in self._asked:
+            loop = asyncio.get_running_loop()
+            for closed in [known for known in self._asking if known.is_closed()]:
+                del self._asking[closed]
+            async with self._asking.setdefault(loop, asyncio.Lock()):
+                if key not in self._asked:
+                    await self._find_out(role, key)
+                    self._asked.add(key)
+            card = self._cards.get(key)
+        if self._settings.model_context is not None:
+            card = replace(card, context=self._settings.model_context, context_from="setting")
+        if self._settings.tool_calling == "on":
+            return replace(card, tools="well")
+        return replace(card, tools=card.tools or "badly")  # until it is known, nothing is staked on it
+
+    async def look_at(self, role: Role, seconds: float) -> Card:
+        """Try all that the role's model may be asked for, within so many seconds; returns its card, and keeps it.
+
+        Raises ModelError where a plain question is not answered, and SetupError.
+        """
+        key = self._card_key(role)
+        chat = await self.chat(role)
+        self._cards.note(key, refused=frozenset())  # it may have been mended
+        if not self.embedded:
+            await self._ask_context(role, key)
+        self._asked.add(key)
+        return await look_at(chat, self._cards, key, seconds)
+
+    async def _find_out(self, role: Role, key: str) -> None:
+        await self._ask_context(role, key)
+        if role != "agent" or self._settings.tool_calling != "auto" or self._cards.get(key).tools is not None:
+            return
+        trying = asyncio.create_task(self._try_tools(await self.chat(role), key))
+        self._trying.add(trying)  # a slow endpoint answers it later, for the turns after this one
+        trying.add_done_callback(self._trying.discard)
+        await asyncio.wait({trying}, timeout=TOOLS_S)
+
+    async def _try_tools(self, chat: BaseChatModel, key: str) -> None:
+        found = await tool_use(chat)
+        if "tools" in self._cards.get(key).refused:
+            found = "none"
+        if found is not None:
+            self._cards.note(key, tools=found)
+
+    async def _ask_context(self, role: Role, key: str) -> None:
+        size = await context_of(_checked_url(self._url), self.name(role), self._key or "none")
+        if size is not None:
+            self._cards.note(key, context=size, context_from="endpoint")
+
+    def _card_key(self, role: Role) -> str:
+        return f"{self.where()} {self.name(role)}"
+
     async def choose(self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]) -> str:
         """Ask for exactly one of ``choices``; raises ModelOutputInvalid for anything else."""
-        return await constrained.choose(await self.chat(role), messages, choices, grammar=self.embedded)
+        return await constrained.choose(
+            await self.chat(role), messages, choices, grammar=self.embedded, worded=self._refuses(role, FORM)
+        )
+
+    async def probabilities(
+        self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]
+    ) -> dict[str, float] | None:
+        """The probability of each choice, or None; an endpoint that gives none is not asked again."""
+        if self._refuses(role, LOGPROBS):
+            return None
+        try:
+            found = await constrained.probabilities(await self.chat(role), messages, choices)
+        except ContextTooLong:
+            raise
+        except ModelRefused:
+            found = {}
+        if found == {}:
+            self._cards.refuse(self._card_key(role), LOGPROBS)
+        return found or None
 
     async def structured(
         self, role: Role, messages: Sequence[BaseMessage], schema: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Ask for a JSON object of that JSON schema; raises ModelOutputInvalid when it is not of that form."""
-        return await constrained.structured(await self.chat(role), messages, schema)
+        worded = self._refuses(role, FORM)
+        return await constrained.structured(await self.chat(role), messages, schema, worded=worded)
+
+    def _refuses(self, role: Role, form: str) -> bool:
+        return form in self._cards.get(self._card_key(role)).refused
 
     async def close(self) -> None:
         """Close the connections of the running event loop; the embedded model runs on until the process ends."""
         loop = asyncio.get_running_loop()
+        for trying in [task for task in self._trying if task.get_loop() is loop]:
+            trying.cancel()
         with self._opening:
             clients = [self._opened.pop(key).http_async_client for key in list(self._opened) if key[0] is loop]
         for client in clients:
             await client.aclose()
+        await asyncio.to_thread(self._cards.settle)
 
     def _open(self, loop: asyncio.AbstractEventLoop, role: Role, url: str) -> None:
         import openai
@@ -98,6 +193,8 @@ class ModelsFromSettings:
             self._opened[loop, role] = MeteredChat(
                 role=role,
                 where=self.where(),
+                cards=None if self.embedded else self._cards,
+                card_key=self._card_key(role),
                 model=model,
                 tags=[f"role:{role}"],
                 metadata={"role": role},

@@ -6,21 +6,33 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 
-from personaagent.errors import ModelOutputInvalid
+from personaagent.errors import ContextTooLong, ModelOutputInvalid, ModelRefused
+from personaagent.models.calls_in_text import CallFilter, names_in
+from personaagent.models.card import FORMS, SPARED, Cards
 from personaagent.models.failures import translated
 from personaagent.models.meter import counting
+from personaagent.models.thinking import ThinkingFilter, without_thinking
+from personaagent.models.tokens import count_messages
 from personaagent.ports import Role
+from personaagent.turn import CUT
+
+LEAST_CONTEXT = 512  # tokens; a refusal that leaves less is about something else
 
 
 class MeteredChat(ChatOpenAI):
-    """A chat model of one role. Every call is counted (``models.meter``) and raises ModelError, nothing else."""
+    """A chat model of one role. Every call is counted (``models.meter``) and raises ModelError, nothing else.
+
+    What the endpoint refuses of a request by name is left out from then on, and kept on its card.
+    """
 
     role: Role = "agent"
     where: str = "the endpoint"  # how messages call it
+    cards: Any = None  # ``Cards``; None: nothing is learnt
+    card_key: str = ""
 
     async def _agenerate(
         self,
@@ -29,22 +41,119 @@ class MeteredChat(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        while True:
+            try:
+                return await self._generated(messages, stop, run_manager, **kwargs)
+            except ModelRefused as error:
+                if not self._learns(error, messages, kwargs):
+                    raise
+
+    async def _generated(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
         with counting(self.role, messages) as call, translated(self.where, self.model_name):
-            result = await super()._agenerate(messages, stop, run_manager, **kwargs)
+            result = await super()._agenerate(messages, *args, **kwargs)
             call.received(result.generations[0].message)
+            for generation in result.generations:
+                if isinstance(text := generation.message.content, str) and text:
+                    generation.message.content = without_thinking(text)
+                    generation.text = generation.message.text
             return result
 
     async def _astream(
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        came = False
+        came = True
+        while came:
+            came = False
+            try:
+                async for chunk in self._streamed(messages, *args, **kwargs):
+                    came = True
+                    yield chunk
+                return
+            except ModelRefused as error:
+                if came or not self._learns(error, messages, kwargs):
+                    raise
+                came = True
+
+    async def _streamed(
+        self, messages: list[BaseMessage], *args: Any, **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        came, finished, thinking = False, False, ThinkingFilter()
+        calls = CallFilter(names_in(kwargs.get("tools"), messages))
         with counting(self.role, messages) as call, translated(self.where, self.model_name):
             async for chunk in super()._astream(messages, *args, **kwargs):
                 came = True
+                finished = finished or "finish_reason" in _metadata(chunk)
                 call.received(chunk.message)
-                yield chunk
+                yield _part(chunk, calls.feed(thinking.feed(chunk.text))) if chunk.text else chunk
             if not came:
                 raise ModelOutputInvalid(
                     f"{self.where} did not stream a chat completion of {self.model_name}: "
                     "check OPENAI_BASE_URL, it mostly ends in /v1"
                 )
+            rest = calls.feed(thinking.end()) + calls.end()
+            if rest or calls.found or not finished:
+                ending = {} if finished else {"finish_reason": CUT}
+                last = AIMessageChunk(content=rest, tool_call_chunks=calls.chunks(), response_metadata=ending)
+                yield ChatGenerationChunk(message=last)
+
+    def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
+        for parameter in self._refused():
+            match parameter:
+                case "max_completion_tokens":
+                    if parameter in payload:
+                        payload["max_tokens"] = payload.pop(parameter)
+                case "system":
+                    payload["messages"] = _without_system(payload["messages"])
+                case "tools":
+                    for name in ("tools", "tool_choice", "parallel_tool_calls"):
+                        payload.pop(name, None)
+                case _:
+                    payload.pop(parameter, None)
+        return payload
+
+    def _refused(self) -> frozenset[str]:
+        return self.cards.get(self.card_key).refused - FORMS if isinstance(self.cards, Cards) else frozenset()
+
+    def _learns(self, error: ModelRefused, messages: list[BaseMessage], kwargs: dict[str, Any]) -> bool:
+        """Keep what a refusal says; returns whether asking once more, without that, may do."""
+        if not isinstance(self.cards, Cards):
+            return False
+        if isinstance(error, ContextTooLong):
+            limit = error.limit or int(count_messages(messages) * 0.75)
+            if limit >= LEAST_CONTEXT:
+                self.cards.note(self.card_key, context=limit, context_from="refusal")
+            return False
+        if error.parameter is None or (error.parameter == "tools" and not kwargs.get("tools")):
+            return False
+        if error.parameter in FORMS and error.parameter not in kwargs:
+            return False
+        new = error.parameter not in self.cards.get(self.card_key).refused
+        self.cards.refuse(self.card_key, error.parameter)
+        return new and error.parameter in SPARED
+
+
+def _metadata(chunk: ChatGenerationChunk) -> dict[str, Any]:
+    return {**(chunk.generation_info or {}), **chunk.message.response_metadata}
+
+
+def _without_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with the system message in front of the first one of the user."""
+    system = "\n\n".join(str(m["content"]) for m in messages if m["role"] in {"system", "developer"})
+    rest = [dict(m) for m in messages if m["role"] not in {"system", "developer"}]
+    if not system:
+        return rest
+    if not rest or rest[0]["role"] != "user":
+        return [{"role": "user", "content": system}, *rest]
+    told = rest[0]["content"]
+    text = [{"type": "text", "text": system}]
+    rest[0]["content"] = f"{system}\n\n{told}" if isinstance(told, str) else [*text, *told]
+    return rest
+
+
+def _part(chunk: ChatGenerationChunk, text: str) -> ChatGenerationChunk:
+    """The chunk with what of its text is answer."""
+    if text == chunk.text:
+        return chunk
+    message = chunk.message.model_copy(update={"content": text})
+    return ChatGenerationChunk(message=message, generation_info=chunk.generation_info)

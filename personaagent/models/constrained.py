@@ -6,11 +6,12 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
+from math import exp
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from personaagent.errors import InputError, ModelOutputInvalid, ModelRefused
+from personaagent.errors import ContextTooLong, InputError, ModelOutputInvalid, ModelRefused
 from personaagent.text import one_line
 
 if TYPE_CHECKING:
@@ -18,14 +19,19 @@ if TYPE_CHECKING:
 
 # the answer's form is nobody's to watch: neither LangGraph's message stream nor a streaming request
 QUIET: Any = {"tags": ["nostream"]}
+TOP = 20  # log-probabilities asked for: as many as OpenAI gives
+BEGUN = 0.3  # of the first token's probability that must begin some choice
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 
 
-async def choose(chat: BaseChatModel, messages: Sequence[BaseMessage], choices: Sequence[str], *, grammar: bool) -> str:
+async def choose(
+    chat: BaseChatModel, messages: Sequence[BaseMessage], choices: Sequence[str], *, grammar: bool, worded: bool = False
+) -> str:
     """Return the one of ``choices`` that the model answers, in the choice's own spelling.
 
     ``grammar``: the endpoint is llama.cpp and takes a grammar; others are given a JSON schema. An answer outside the
-    choices, or an endpoint that refuses the form, is asked once more, in words. Raises ModelOutputInvalid after that,
+    choices, or an endpoint that refuses the form, is asked once more, in words (``worded``: at once, it is known to
+    refuse it). Raises ModelOutputInvalid after that, ContextTooLong where less has to be sent,
     InputError when there are no choices.
     """
     if not choices:
@@ -33,9 +39,12 @@ async def choose(chat: BaseChatModel, messages: Sequence[BaseMessage], choices: 
     form = _grammar_form(choices) if grammar else _schema_form("Answer", choice_schema(choices))
     note = "Answer with exactly one of these, and nothing else:\n" + "\n".join(choices)
     said = ""
-    for asked, bound in ((list(messages), form), (_with(messages, note), form if grammar else {})):
+    tries = [(list(messages), form), (_with(messages, note), form if grammar else {})]
+    for asked, bound in tries[1:] if worded else tries:
         try:
             reply = await chat.bind(stream=False, **bound).ainvoke(asked, config=QUIET)
+        except ContextTooLong:
+            raise
         except (ModelRefused, ModelOutputInvalid) as error:
             if asked != list(messages):
                 raise
@@ -48,15 +57,45 @@ async def choose(chat: BaseChatModel, messages: Sequence[BaseMessage], choices: 
     raise ModelOutputInvalid(f"the model answered {one_line(said, 80)!r}, which is none of the {len(choices)} choices")
 
 
-async def structured(chat: BaseChatModel, messages: Sequence[BaseMessage], schema: Mapping[str, Any]) -> dict[str, Any]:
+async def probabilities(
+    chat: BaseChatModel, messages: Sequence[BaseMessage], choices: Sequence[str]
+) -> dict[str, float] | None:
+    """Return the probability that the model begins its answer with each of ``choices``, summing to 1.
+
+    It is read from the log-probabilities of the first token of one free answer, so it costs one token. Choices that
+    begin with the same token share what it has. None where most of the model's first tokens begin no choice; empty
+    where the endpoint gives no log-probabilities.
+    """
+    reply = await chat.bind(stream=False, logprobs=True, top_logprobs=TOP, max_tokens=1).ainvoke(
+        list(messages), config=QUIET
+    )
+    first = ((reply.response_metadata.get("logprobs") or {}).get("content") or [{}])[0]
+    if not first.get("top_logprobs"):
+        return {}
+    weights = dict.fromkeys(choices, 0.0)
+    for said in first["top_logprobs"]:
+        token, value = str(said.get("token", "")).strip().casefold(), said.get("logprob")
+        begun = [choice for choice in choices if token and choice.strip().casefold().startswith(token)]
+        for choice in begun if isinstance(value, int | float) else ():
+            weights[choice] += exp(min(0.0, value)) / len(begun)
+    total = sum(weights.values())
+    return {choice: weight / total for choice, weight in weights.items()} if total >= BEGUN else None
+
+
+async def structured(
+    chat: BaseChatModel, messages: Sequence[BaseMessage], schema: Mapping[str, Any], *, worded: bool = False
+) -> dict[str, Any]:
     """Return the JSON object that the model answers, valid under ``schema`` (its ``title`` names it to the endpoint).
 
-    An invalid answer, or an endpoint that refuses the form, is asked once more, with the schema in words. Raises
-    ModelOutputInvalid after that.
+    An invalid answer, or an endpoint that refuses the form, is asked once more, with the schema in words (``worded``:
+    at once, it is known to refuse the form). Raises ModelOutputInvalid after that, ContextTooLong.
     """
-    form = _schema_form(str(schema.get("title", "Reply")), schema)
+    form = {} if worded else _schema_form(str(schema.get("title", "Reply")), schema)
     try:
-        return await _object(chat, messages, schema, form)
+        if form:
+            return await _object(chat, messages, schema, form)
+    except ContextTooLong:
+        raise
     except ModelRefused:
         form = {}
     except ModelOutputInvalid:

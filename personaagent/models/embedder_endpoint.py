@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from personaagent.errors import ModelDenied, ModelError, ModelOutputInvalid, ModelUnreachable, SetupError
+from personaagent.errors import ModelDenied, ModelError, ModelOutputInvalid, ModelRefused, ModelUnreachable, SetupError
 from personaagent.ports import Vectors
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
 TEXTS_A_REQUEST = 64
+SHORTEST_CUT = 200  # characters; what is refused even so is not too long
+_TOO_LONG = re.compile(r"too (?:long|large|many tokens)|maximum (?:context|sequence|input)|exceeds?\b.*\btokens", re.I)
 BLANK = "(empty)"  # endpoints refuse an empty input
 
 
@@ -23,7 +26,8 @@ class EndpointEmbedder:
     """Implements ``ports.Embedder`` on any endpoint that has ``/embeddings``; vectors are made unit length here.
 
     Raises ModelUnreachable (no answer, overloaded), ModelDenied (key), SetupError (wrong dimension), ModelOutputInvalid
-    (a vector that is zero or not finite) and ModelError (everything else that the endpoint refuses).
+    (a vector that is zero or not finite), ModelRefused (these texts, even cut) and ModelError (everything else that
+    the endpoint refuses). A text that is too long for it is cut.
     """
 
     def __init__(
@@ -54,7 +58,7 @@ class EndpointEmbedder:
         if not texts:
             return np.empty((0, self.dim), np.float32)
         client = self._client or await asyncio.to_thread(self._open)
-        rows = await self._ask(client, [text if text.strip() else BLANK for text in texts])
+        rows = await self._ask_all(client, [text if text.strip() else BLANK for text in texts])
         if len(rows) != len(texts):
             raise ModelOutputInvalid(f"{self._where} returned {len(rows)} vectors for {len(texts)} texts")
         found = {len(row) for row in rows}
@@ -68,6 +72,19 @@ class EndpointEmbedder:
         if not np.isfinite(lengths).all() or (lengths == 0).any():
             raise ModelOutputInvalid(f"{self._model} returned a vector that is zero or not finite: use another model")
         return np.asarray(vectors / lengths, dtype=np.float32)
+
+    async def _ask_all(self, client: Any, texts: list[str]) -> list[list[float]]:
+        """Ask for all at once; where that is refused each by itself, and what is refused even so with less of it."""
+        try:
+            return await self._ask(client, texts)
+        except ModelRefused:
+            if len(texts) == 1 and len(texts[0]) <= SHORTEST_CUT:
+                raise
+            if len(texts) == 1:
+                # such an endpoint takes fewer tokens; what a text begins with stands for it
+                return await self._ask_all(client, [texts[0][: len(texts[0]) // 2]])
+            middle = len(texts) // 2
+            return await self._ask_all(client, texts[:middle]) + await self._ask_all(client, texts[middle:])
 
     def _open(self) -> Any:
         with self._opening:
@@ -94,11 +111,18 @@ class EndpointEmbedder:
             rows: list[list[float]] = await client.aembed_documents(texts)
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise ModelDenied(f"{self._where} refuses the key for {self._model}: check OPENAI_API_KEY") from error
-        except (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError) as error:
-            raise ModelUnreachable(
-                f"{self._where} does not answer for {self._model} ({type(error).__name__}): check OPENAI_BASE_URL"
-            ) from error
         except openai.APIError as error:
+            if isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError) or _TOO_LONG.search(
+                str(error)
+            ):
+                raise ModelRefused(
+                    f"{self._where} refuses to embed with {self._model} ({error.message[:200]}): "
+                    "check PERSONAAGENT_EMBEDDING_MODEL"
+                ) from error
+            if isinstance(error, openai.APIConnectionError | openai.RateLimitError | openai.InternalServerError):
+                raise ModelUnreachable(
+                    f"{self._where} does not answer for {self._model} ({type(error).__name__}): check OPENAI_BASE_URL"
+                ) from error
             raise ModelError(
                 f"{self._where} refuses to embed with {self._model} ({error.message[:200]}): "
                 "check PERSONAAGENT_EMBEDDING_MODEL"

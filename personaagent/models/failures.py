@@ -2,13 +2,63 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import openai
 
-from personaagent.errors import ModelDenied, ModelError, ModelOutputInvalid, ModelRefused, ModelUnreachable
+from personaagent.errors import (
+    ContextTooLong,
+    ModelDenied,
+    ModelError,
+    ModelOutputInvalid,
+    ModelRefused,
+    ModelUnreachable,
+)
+from personaagent.models.card import refusal
 from personaagent.text import one_line
+
+_TOOLS = re.compile(r"\bnot support (?:tool|function)", re.IGNORECASE)  # Ollama's words among others
+_REFUSING = frozenset({400, 404, 413, 422, 500, 501})
+_FIXED = re.compile(r"requires? --|role|template|context|exceeds?|not support", re.IGNORECASE)  # no trying again mends
+_TOO_SLOW = "{where} did not answer in time with {model}: try again or raise PERSONAAGENT_MODEL_TIMEOUT_S"
+_MEANINGS: tuple[tuple[tuple[type[openai.OpenAIError], ...], type[ModelError], str], ...] = (  # the first that fits
+    (
+        (openai.AuthenticationError, openai.PermissionDeniedError),
+        ModelDenied,
+        "{where} refuses the key for {model} ({status}): check OPENAI_API_KEY",
+    ),
+    ((openai.APITimeoutError,), ModelUnreachable, _TOO_SLOW),
+    ((openai.APIConnectionError,), ModelUnreachable, "{where} cannot be reached ({root}): check OPENAI_BASE_URL"),
+    (
+        (openai.NotFoundError,),
+        ModelUnreachable,
+        "{where} has no model {model} (404): check PERSONAAGENT_MODEL and OPENAI_BASE_URL",
+    ),
+    (
+        (openai.RateLimitError,),
+        ModelUnreachable,
+        "{where} has no capacity or quota left for {model} ({said}): try again later",
+    ),
+    (
+        (openai.InternalServerError,),
+        ModelUnreachable,
+        "{where} fails with {model} ({status}, {said}): try again later",
+    ),
+    ((openai.APIStatusError,), ModelRefused, "{where} refuses the request to {model} ({status}, {said})"),
+    (
+        (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError),
+        ModelOutputInvalid,
+        "the answer of {model} at {where} breaks off ({said})",
+    ),
+    (
+        (openai.APIResponseValidationError,),
+        ModelOutputInvalid,
+        "{where} did not return a chat completion of {model}: check OPENAI_BASE_URL",
+    ),
+    ((openai.OpenAIError,), ModelError, "{where} failed with {model} ({said})"),
+)
 
 
 @contextmanager
@@ -21,7 +71,7 @@ def translated(where: str, model: str) -> Iterator[None]:
     except openai.OpenAIError as error:
         raise _of_client(error, where, model) from error
     except TimeoutError as error:  # langchain-openai's, for a stream that stalls
-        raise ModelUnreachable(_too_slow(where, model)) from error
+        raise ModelUnreachable(_TOO_SLOW.format(where=where, model=model)) from error
     except UnicodeEncodeError as error:
         raise ModelDenied(f"{where} was not asked: OPENAI_API_KEY has characters that no key has") from error
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -34,33 +84,20 @@ def translated(where: str, model: str) -> Iterator[None]:
 
 def _of_client(error: openai.OpenAIError, where: str, model: str) -> ModelError:
     body = getattr(error, "body", None)
-    text = body.get("message") if isinstance(body, dict) else None
-    said = one_line(str(text or getattr(error, "message", error)), 200)
-    match error:
-        case openai.AuthenticationError() | openai.PermissionDeniedError():
-            return ModelDenied(f"{where} refuses the key for {model} ({error.status_code}): check OPENAI_API_KEY")
-        case openai.APITimeoutError():
-            return ModelUnreachable(_too_slow(where, model))
-        case openai.APIConnectionError():
-            return ModelUnreachable(f"{where} cannot be reached ({_root(error)}): check OPENAI_BASE_URL")
-        case openai.NotFoundError():
-            return ModelUnreachable(f"{where} has no model {model} (404): check PERSONAAGENT_MODEL and OPENAI_BASE_URL")
-        case openai.RateLimitError():
-            return ModelUnreachable(f"{where} has no capacity or quota left for {model} ({said}): try again later")
-        case openai.APIStatusError(status_code=status) if status >= 500:
-            return ModelUnreachable(f"{where} fails with {model} ({status}, {said}): try again later")
-        case openai.APIStatusError(status_code=status):
-            return ModelRefused(f"{where} refuses the request to {model} ({status}, {said})")
-        case openai.LengthFinishReasonError() | openai.ContentFilterFinishReasonError():
-            return ModelOutputInvalid(f"the answer of {model} at {where} breaks off ({said})")
-        case openai.APIResponseValidationError():
-            return ModelOutputInvalid(f"{where} did not return a chat completion of {model}: check OPENAI_BASE_URL")
-        case _:
-            return ModelError(f"{where} failed with {model} ({said})")
-
-
-def _too_slow(where: str, model: str) -> str:
-    return f"{where} did not answer in time with {model}: try again or raise PERSONAAGENT_MODEL_TIMEOUT_S"
+    about = body if isinstance(body, dict) else {}
+    said = one_line(str(about.get("message") or getattr(error, "message", error)), 200)
+    status = getattr(error, "status_code", 0)
+    if status in _REFUSING or (status >= 500 and _FIXED.search(said)):
+        mend = ": PERSONAAGENT_TOOL_CALLING=off does without tools" if _TOOLS.search(said) else ""
+        found = refusal(
+            f"{where} refuses the request to {model} ({status}, {said}){mend}",
+            str(body or getattr(error, "message", error))[:2_000],
+            about.get("param"),
+        )
+        if found.parameter or isinstance(found, ContextTooLong) or status in (400, 413, 422):
+            return found
+    raised, told = next((raised, told) for kinds, raised, told in _MEANINGS if isinstance(error, kinds))
+    return raised(told.format(where=where, model=model, status=status, said=said, root=_root(error)))
 
 
 def _root(error: BaseException) -> str:

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from personaagent.text import clean
+
+_T = TypeVar("_T")
 
 READ_CHARS = 4_000  # of the end of a text; a conclusion stands at the end
 
@@ -19,6 +22,12 @@ _MARKED = re.compile(
 _DENOMINATOR = re.compile(r"(?<=\d)\s*(?:/|out of|von|sur|de)\s*\d+\b", re.IGNORECASE)
 _NEGATED = re.compile(r"(?:\b(?:not|never|nor|neither|no|kein\w*|nicht|pas|non)|n['’]t)\s+(?:\w+\s+){0,2}[\"'*_`]?$")
 _WRAPPING = " \t\r\n*_`\"'“”‘’«»()[]{}<>.,;:!?。，！？#-"
+
+
+def numbered(numbers: object, rows: Sequence[_T]) -> list[_T]:
+    """The rows that a model names by number, counted from 1; whatever is no such number is passed over."""
+    given = numbers if isinstance(numbers, list) else []
+    return [rows[n - 1] for n in given if type(n) is int and 1 <= n <= len(rows)]
 
 
 def answer_from_text(text: str, choices: Sequence[str]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from personaagent.errors import ModelError
+from personaagent.persona.form import understood
 from personaagent.persona.rules import broken_rule
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
@@ -99,8 +100,21 @@ def _case(simulation: Simulation, interaction: Interaction, history_brief: str) 
         query=quote(interaction.query[:QUERY_CHARS] + form, "question"),
         actual=quote(simulation.actual[:ANSWER_CHARS] or "nothing usable", "what the assistant answered"),
         expected=quote(simulation.expected[:ANSWER_CHARS], "what the user really wanted"),
+        edit=_edit(interaction),
         tools=quote("\n".join(map(_call, simulation.tools)) or "none", "tool calls"),
     )
+
+
+def _edit(interaction: Interaction) -> str:
+    """Of an edit: what the assistant had written, what the user made of it, and what that changed in its form."""
+    written = interaction.rejected if interaction.truth_source == "pick" else interaction.response
+    truth = interaction.ground_truth
+    if interaction.choices or not written or not truth or interaction.truth_source not in ("edit", "pick"):
+        return ""
+    changed = " ".join(understood(written, truth)) or "nothing that can be measured"
+    shown = f"{written[:ANSWER_CHARS]}\n-> became ->\n{truth[:ANSWER_CHARS]}"
+    said = f"\n{quote(interaction.comment[:ANSWER_CHARS], 'what the user said of it')}" if interaction.comment else ""
+    return f"{quote(shown, 'how the user edited it')}\nMeasured: {changed}{said}"
 
 
 def _call(trace: ToolTrace) -> str:

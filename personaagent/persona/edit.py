@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher, ndiff
 from typing import Literal
 
 from personaagent.persona.shape import from_text, to_text, validate_sections
-from personaagent.types import Sections, evidence_of
+from personaagent.types import Sections, clauses_of, evidence_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +23,16 @@ class DiffOp:
 def read_edit(text: str, base: Sections, *, budget_tokens: int, known_ids: Collection[str] = ()) -> Sections:
     """Return the sections of a persona text that the user edited.
 
-    Evidence comes from ``base`` and ``known_ids``. The step is not bounded: it is the user's own persona. Raises
-    InvalidPersona as ``from_text`` and ``validate_sections`` do.
+    Evidence comes from ``base`` and ``known_ids``; a clause that is left as it was keeps its kind. The step is not
+    bounded: it is the user's own persona. Raises InvalidPersona as ``from_text`` and ``validate_sections`` do.
     """
     ids = {*known_ids, *evidence_of(base)}
-    return validate_sections(from_text(text, ids), budget_tokens=budget_tokens, known_ids=ids)
+    kinds = {clause.text: clause.kind for clause in clauses_of(base)}
+    read = {
+        section: tuple(replace(clause, kind=kinds.get(clause.text)) for clause in clauses)
+        for section, clauses in from_text(text, ids).items()
+    }
+    return validate_sections(read, budget_tokens=budget_tokens, known_ids=ids)
 
 
 def diff(before: Sections, after: Sections) -> list[DiffOp]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from difflib import SequenceMatcher
 
 from personaagent.errors import InvalidPersona
@@ -64,7 +65,8 @@ def check_clause(clause: Clause, known_ids: Collection[str]) -> Clause:
         )
     if rule := broken_rule(text):
         raise InvalidPersona(f"a clause speaks to the assistant's rules ({rule}): a persona may only describe the user")
-    return Clause(text=text, evidence=tuple(dict.fromkeys(i for i in clause.evidence if i in known_ids)))
+    evidence = tuple(dict.fromkeys(i for i in clause.evidence if i in known_ids))
+    return replace(clause, text=text, evidence=evidence)
 
 
 def sound_clauses(sections: Sections, known_ids: Collection[str]) -> Sections:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -12,9 +12,9 @@ from personaagent.types import Clause, Section, Sections
 SAME_CLAUSE = 0.5  # share of words from which a new clause is an old one rewritten
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Change:
-    """``old`` becomes ``new``; None for a clause that is added or taken out."""
+    """``old`` becomes ``new``; None for a clause that is added or taken out. Two are never the same one."""
 
     section: Section
     old: Clause | None
@@ -28,21 +28,32 @@ def bounded_step(base: Sections, wanted: Sections, *, budget_tokens: int, max_ch
     then clauses taken out, then what there was no room for before. Each is taken if step and budget allow it. It may
     be ``base`` itself.
     """
-    if change(base, wanted) <= max_change and token_count(wanted) <= budget_tokens:
+
+    def fits(sections: Sections) -> bool:
+        return change(base, sections) <= max_change and token_count(sections) <= budget_tokens
+
+    if fits(wanted):
         return wanted
     changes = [c for section in Section for c in _changes(section, base.get(section, ()), wanted.get(section, ()))]
     written = sorted((c for c in changes if c.new is not None), key=_evidence, reverse=True)
     taken_out = [c for c in changes if c.new is None]
     reached: Sections = dict(base)
-    left = written
-    for turn in (written, taken_out, written):
-        for one in turn:
-            if turn is taken_out or one in left:
-                trial = _applied(reached, one)
-                if change(base, trial) <= max_change and token_count(trial) <= budget_tokens:
-                    reached = trial
-                    left = [other for other in left if other is not one]
+    taken: list[_Change] = []
+    for one in (*written, *taken_out, *written):
+        if one not in taken and fits(trial := _applied(reached, one)):
+            reached = trial
+            taken.append(one)
     return {section: clauses for section, clauses in reached.items() if clauses}
+
+
+def without(wanted: Sections, base: Sections, dropped: Collection[Clause]) -> Sections:
+    """``wanted`` without some clauses; where one of them rewrote a clause of ``base``, that stays as it was."""
+    left: Sections = {}
+    for section in Section:
+        rewritten = {c.new: c.old for c in _changes(section, base.get(section, ()), wanted.get(section, ()))}
+        kept = [rewritten.get(clause) if clause in dropped else clause for clause in wanted.get(section, ())]
+        left = {**left, section: tuple(clause for clause in kept if clause is not None)}
+    return {section: clauses for section, clauses in left.items() if clauses}
 
 
 def _changes(section: Section, base: Sequence[Clause], wanted: Sequence[Clause]) -> list[_Change]:

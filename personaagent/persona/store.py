@@ -11,13 +11,14 @@ from uuid import uuid4
 from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from personaagent.errors import InvalidPersona, PersonaConflict, UnknownVersion
+from personaagent.errors import InvalidPersona, PersonaConflict, UnknownPin, UnknownVersion
+from personaagent.ledger.challengers import drop_all
 from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import known_ids
 from personaagent.ledger.rows import persona_of, persona_row, pin_of, pin_row, sections_json, sections_of
 from personaagent.ledger.tables import personas, pins
 from personaagent.text import clean
-from personaagent.types import Clause, Persona, PersonaOrigin, Pin, Section, Sections, evidence_of
+from personaagent.types import Clause, Persona, PersonaOrigin, Pin, PinOrigin, Section, Sections, evidence_of
 
 MAX_PIN_CHARS = 500
 
@@ -76,7 +77,7 @@ class LedgerPersonaStore:
                 loss_after=loss_after,
                 aligned_through=aligned_through,
             )
-            await connection.execute(insert(personas).values(persona_row(persona)))
+            await _put_in_force(connection, persona)
         return persona
 
     async def rollback(self, user_id: str, version: int, *, reason: str = "") -> Persona:
@@ -91,7 +92,7 @@ class LedgerPersonaStore:
                 proposer="user",
                 reason=reason or f"back to version {version}",
             )
-            await connection.execute(insert(personas).values(persona_row(persona)))
+            await _put_in_force(connection, persona)
         return persona
 
     async def pins(self, user_id: str) -> list[Pin]:
@@ -101,15 +102,32 @@ class LedgerPersonaStore:
             lambda connection: [pin_of(row) for row in connection.execute(query).mappings()]
         )
 
-    async def pin(self, user_id: str, text: str) -> Pin:
-        """Add an instruction; raises InvalidPersona when it is empty or over 500 characters."""
-        wanted = " ".join(clean(text).split())
-        if not wanted or len(wanted) > MAX_PIN_CHARS:
-            raise InvalidPersona(f"a pinned instruction has 1 to {MAX_PIN_CHARS} characters, this one {len(wanted)}")
-        pin = Pin(id=str(uuid4()), user_id=user_id, text=wanted, created_at=datetime.now(UTC))
+    async def pin(
+        self,
+        user_id: str,
+        text: str,
+        *,
+        origin: PinOrigin = "user",
+        said_in: str | None = None,
+        replaces: Collection[str] = (),
+    ) -> Pin:
+        """Add an instruction in the place of ``replaces``; raises InvalidPersona (empty, over 500 characters)."""
+        now = datetime.now(UTC)
+        pin = Pin(
+            id=str(uuid4()), user_id=user_id, text=_pinnable(text), created_at=now, origin=origin, said_in=said_in
+        )
         async with self._database.write(user_id) as connection:
+            await connection.execute(delete(pins).where(pins.c.user_id == user_id, pins.c.id.in_(list(replaces))))
             await connection.execute(insert(pins).values(pin_row(pin)))
         return pin
+
+    async def reword(self, user_id: str, pin_id: str, text: str) -> None:
+        """Put an instruction in other words; raises UnknownPin, InvalidPersona."""
+        mine = pins.c.user_id == user_id, pins.c.id == pin_id
+        async with self._database.write(user_id) as connection:
+            changed = await connection.execute(update(pins).where(*mine).values(text=_pinnable(text)))
+            if not changed.rowcount:
+                raise UnknownPin("this pinned instruction is not there any more")
 
     async def unpin(self, user_id: str, pin_id: str) -> None:
         """Remove an instruction; unknown ids are passed over."""
@@ -117,11 +135,12 @@ class LedgerPersonaStore:
             await connection.execute(delete(pins).where(pins.c.user_id == user_id, pins.c.id == pin_id))
 
     async def drop_evidence(self, user_id: str, ids: Collection[str]) -> Persona | None:
-        """Take clauses whose evidence is all gone out of every version, so that their text is nowhere.
+        """Take clauses whose evidence is all gone out of every version, and the wishes that were said there.
 
         Where the version in force loses a clause, a new version of origin ``rebuilt`` says so and is returned.
         """
         async with self._database.write(user_id) as connection:
+            await connection.execute(delete(pins).where(pins.c.user_id == user_id, pins.c.said_in.in_(list(ids))))
             query = select(personas).where(personas.c.user_id == user_id).order_by(personas.c.version)
             lost, current = False, None
             for row in (await connection.execute(query)).mappings().all():
@@ -135,7 +154,7 @@ class LedgerPersonaStore:
                 return None
             reason = "what some of it stood on was forgotten"
             rebuilt = _next(user_id, current, current.sections, "rebuilt", reason=reason)
-            await connection.execute(insert(personas).values(persona_row(rebuilt)))
+            await _put_in_force(connection, rebuilt)
         return rebuilt
 
     async def restore(self, user_id: str, versions: Collection[Persona], kept_pins: Collection[Pin]) -> None:
@@ -156,6 +175,12 @@ class LedgerPersonaStore:
             return (await connection.execute(delete(personas).where(personas.c.user_id == user_id))).rowcount
 
 
+async def _put_in_force(connection: AsyncConnection, persona: Persona) -> None:
+    """Add the version; what challenged the one before challenges it no more."""
+    await connection.execute(insert(personas).values(persona_row(persona)))
+    await drop_all(connection, persona.user_id)
+
+
 def without_evidence(sections: Sections, ids: Collection[str]) -> tuple[Sections, bool]:
     """The sections without these interactions, and whether a clause went because nothing else carried it."""
     kept: dict[Section, tuple[Clause, ...]] = {}
@@ -171,6 +196,13 @@ def without_evidence(sections: Sections, ids: Collection[str]) -> tuple[Sections
         if left:
             kept[section] = tuple(left)
     return kept, lost
+
+
+def _pinnable(text: str) -> str:
+    wanted = " ".join(clean(text).split())
+    if not wanted or len(wanted) > MAX_PIN_CHARS:
+        raise InvalidPersona(f"a pinned instruction has 1 to {MAX_PIN_CHARS} characters, this one {len(wanted)}")
+    return wanted
 
 
 async def _standing(connection: AsyncConnection, user_id: str, sections: Sections) -> Sections:

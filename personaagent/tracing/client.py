@@ -94,22 +94,19 @@ class RedactingClient(langsmith.Client):
     def _redacted(self, run: dict[str, Any], trace: _Trace) -> dict[str, Any]:
         extra = dict(run.get("extra") or {})
         metadata = dict(extra.get("metadata") or {})
-        signed_in = metadata.get("langgraph_auth_user_id") or metadata.get("user_id")
-        users = {*trace.users, str(signed_in)} if signed_in else trace.users
-        redaction = Redaction(self.content, users, closed=trace.closed and trace.known)
-        safe = {name: value for name, value in run.items() if name in PASSED}
-        safe["name"] = redaction.text(run["name"], "id") if run.get("name") else run.get("name")
-        for part in ("inputs", "outputs"):
-            if run.get(part) is not None:
-                safe[part] = redaction.value(run[part], closed=part == "outputs" and run.get("run_type") == "tool")
-        if run.get("error"):
-            safe["error"] = redaction.error(str(run["error"]))
-        if run.get("tags") is not None:
-            safe["tags"] = [redaction.text(tag, "id") for tag in run["tags"]]
-        if run.get("events") is not None:
-            safe["events"] = [{k: event[k] for k in ("name", "time") if k in event} for event in run["events"]]
-        if run.get("serialized") is not None:
-            safe["serialized"] = redaction.value(run["serialized"])
+        signed_in = str(metadata.get("langgraph_auth_user_id") or metadata.get("user_id") or "")
+        redaction = Redaction(self.content, {*trace.users, signed_in}, closed=trace.closed and trace.known)
+        rewritten: dict[str, Callable[[Any], Any]] = {
+            "name": lambda name: redaction.text(name, "id"),
+            "inputs": redaction.value,
+            "outputs": lambda value: redaction.value(value, closed=run.get("run_type") == "tool"),
+            "error": lambda error: redaction.error(str(error)),
+            "tags": lambda tags: [redaction.text(tag, "id") for tag in tags],
+            "events": lambda events: list(map(_timed, events)),
+            "serialized": redaction.value,
+        }
+        safe: dict[str, Any] = {"name": None} | {name: value for name, value in run.items() if name in PASSED}
+        safe |= {name: rewrite(run[name]) for name, rewrite in rewritten.items() if run.get(name) is not None}
         safe["extra"] = {
             name: value if name == "runtime" else redaction.value(value)
             for name, value in extra.items()
@@ -124,6 +121,10 @@ class RedactingClient(langsmith.Client):
         while len(self._traces) > MAX_TRACES:
             self._traces.popitem(last=False)
         return trace
+
+
+def _timed(event: dict[str, Any]) -> dict[str, Any]:
+    return {key: event[key] for key in ("name", "time") if key in event}
 
 
 _installed: list[RedactingClient] = []

@@ -20,6 +20,7 @@ from personaagent.types import Interaction
 
 log = logging.getLogger(__name__)
 
+SHOWN: Final = ("correction", "edit", "pick")  # sources of truths that the user wrote or chose
 MAX_WAITING: Final = 1_000
 ATTEMPTS: Final = 3  # a run that LangSmith has not taken in yet is asked for again
 _NAMESPACE: Final = UUID("f4e5f4b8-4a52-4c0c-9d5b-5a0e4b7f8a11")
@@ -30,8 +31,8 @@ _sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="langsmith-feedba
 def report(interaction: Interaction) -> Future[None] | None:
     """Send what is known of how the user took this turn; None when there is nothing to send, or nowhere to.
 
-    ``user_truth`` is how near the answer came (1: what they wanted), ``rating`` their own 1 to 5. The same feedback
-    again replaces itself. Never raises.
+    ``user_truth`` is how near the answer came (1: what they wanted), ``rating`` their own 1 to 5, ``comment``
+    their words. The same feedback again replaces itself. Never raises.
     """
     client = tracing_client()
     run_id = interaction.metadata.get(TRACE_KEY)
@@ -55,12 +56,14 @@ def _scores(interaction: Interaction, client: RedactingClient) -> list[dict[str,
             {
                 "key": "user_truth",
                 "score": 1.0 - loss(interaction.ground_truth, interaction.response, interaction.choices),
-                "correction": {"answer": wanted} if interaction.truth_source in ("correction", "edit") else None,
+                "correction": {"answer": wanted} if interaction.truth_source in SHOWN else None,
                 "source_info": {"source": interaction.truth_source, "confidence": interaction.truth_confidence},
             }
         )
     if interaction.rating is not None:
         scores.append({"key": "rating", "score": float(interaction.rating)})
+    if interaction.comment is not None:
+        scores.append({"key": "comment", "comment": redaction.text(interaction.comment)})
     return scores
 
 

@@ -21,7 +21,7 @@ from langchain_core.messages import BaseMessage
 from pydantic import BaseModel
 
 from personaagent.memory.masking import mask_secrets
-from personaagent.ownership import is_lane
+from personaagent.ownership import is_alignment_thread
 from personaagent.telemetry.logs import hashed_user, keyed_hash
 
 Content = Literal["masked", "full", "none"]
@@ -122,7 +122,7 @@ class Redaction:
                 return self._mapping(value, closed, depth)
             case list() | tuple() | set() | frozenset():
                 return [self._walk(inner, key, closed, depth + 1) for inner in value]
-            case _ if is_dataclass(value) and not isinstance(value, type):
+            case _ if is_dataclass(type(value)):
                 told = {field.name: getattr(value, field.name) for field in fields(value)}
                 return self._mapping(told, closed, depth)
         return f"[{type(value).__name__}]"
@@ -168,12 +168,12 @@ def _tells_memory(message: Mapping[Any, Any]) -> bool:
 
 
 def _is_random(thread_id: str) -> bool:
-    """Whether a thread id is a UUID that says nothing of its user; a lane's is made of the user's id."""
+    """Whether a thread id is a UUID that says nothing of its user; that of alignments is made of the user's id."""
     try:
         UUID(thread_id)
     except ValueError:
         return False
-    return not is_lane(thread_id)
+    return not is_alignment_thread(thread_id)
 
 
 @lru_cache(maxsize=256)

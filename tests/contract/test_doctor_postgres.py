@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from app import doctor_remote
-from app.doctor import Check
-from app.doctor_remote import remote
+from personaagent.app import doctor_remote
+from personaagent.app.doctor import Check
+from personaagent.app.doctor_remote import remote
 from personaagent.ledger.database import Database
 from personaagent.settings import Settings
 

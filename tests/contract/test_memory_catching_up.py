@@ -228,3 +228,15 @@ async def test_flush_soon_leaves_it_to_a_retry_that_is_under_way(tmp_path: Path)
         house.indexer.flush_soon("ann")
         assert house.indexer._soon.get(asyncio.get_running_loop(), set()) == set()
         assert await indexed(house, 2)
+
+
+async def test_where_the_index_is_not_given_away_words_find_what_the_ledger_has(
+    tmp_path: Path, database: Database
+) -> None:
+    async with opened(tmp_path / "home", ledger_of(database)) as house:
+        for number in range(3):
+            await house.episodic.append("ann", episode(number))
+        house.index_down(HomeInUse("held by another process"))
+        found = await house.episodic.search("ann", episode(1).query, 2)
+        assert found[0].interaction.id == uid(1)
+        assert await house.episodic.search("bob", episode(1).query, 2) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,13 +19,15 @@ from personaagent.errors import (
     InvalidLabel,
     InvalidUserId,
     LedgerUnavailable,
+    ModelRefused,
     ModelUnreachable,
     UnknownInteraction,
 )
+from personaagent.feedback import Feedback
 from personaagent.ledger.database import Database
 from personaagent.memory.forgetting import Selection
 from personaagent.memory.spool import deliver
-from personaagent.ports import Where
+from personaagent.ports import Vectors, Where
 from personaagent.types import ToolTrace
 
 
@@ -350,6 +352,20 @@ async def test_feedback_given_while_the_ledger_is_down_waits_behind_its_interact
     assert await house.episodic.newest("ann", 9) == after
 
 
+async def test_a_comment_and_a_pick_wait_masked_and_go_in_when_the_ledger_answers(house: House) -> None:
+    await house.episodic.append("ann", episode(0))
+    house.ledger_down()
+    given = Feedback(ground_truth="a", source="pick", rejected="b", comment="my password: hunter22 is in it", rating=2)
+    with pytest.raises(LedgerUnavailable, match="is kept"):
+        await house.episodic.feedback("ann", uid(0), given)
+    assert all(b"hunter22" not in path.read_bytes() for path in (house.home / "spool").iterdir())
+    house.ledger_up()
+    (kept,) = await house.episodic.newest("ann", 9)
+    assert (kept.ground_truth, kept.rejected, kept.rating) == ("a", "b", 2)
+    assert kept.comment == "my password: [masked: password] is in it"
+    assert await house.episodic.feedback("ann", uid(0), given) == kept
+
+
 async def test_feedback_that_waits_is_forgotten_with_what_it_is_about(house: House) -> None:
     await house.episodic.append("ann", episode(0))
     await house.episodic.append("bob", episode(1, "bob"))
@@ -395,3 +411,34 @@ async def test_twenty_users_at_once_never_see_each_other(house: House) -> None:
     await asyncio.gather(*(live(number, user) for number, user in enumerate(users)))
     assert [await house.index.count(user) for user in users] == [8] * 20
     assert await house.indexer.depth() == 0
+
+
+async def test_one_text_that_the_embedder_refuses_holds_up_no_other(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = house.embedder.embed
+
+    async def embed(texts: Sequence[str]) -> Vectors:
+        if any("poison" in text for text in texts):
+            raise ModelRefused("these cannot be embedded")
+        return await real(texts)
+
+    monkeypatch.setattr(house.embedder, "embed", embed)
+    queries = ["the price of tea", "poison for the queue", "a recipe for pancakes", "the football match"]
+    await house.episodic.append_many("ann", [episode(n, query=q) for n, q in enumerate(queries, start=1)])
+    await house.indexer.flush()
+    assert await house.indexer.depth() == 0
+    assert await house.index.count("ann") == 3
+    assert (await house.found("ann", "recipe for pancakes"))[0] == uid(3)
+    assert await house.interactions.count("ann") == 4
+
+
+async def test_an_embedder_that_refuses_everything_loses_no_work(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def embed(texts: Sequence[str]) -> Vectors:
+        raise ModelRefused("no such model")
+
+    monkeypatch.setattr(house.embedder, "embed", embed)
+    await house.episodic.append_many("ann", [episode(1), episode(2)])
+    with pytest.raises(ModelRefused):
+        await house.indexer.flush()
+    assert await house.indexer.depth() == 2

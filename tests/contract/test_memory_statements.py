@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from memory_house import House, opened
+from memory_house import House, opened, uid
 from personaagent.errors import InvalidFact, UnknownFact
 from personaagent.ledger.facts import MAX_FACT_CHARS
-from personaagent.memory.statements import Statements
+from personaagent.memory.statements import Statements, is_statement
+from personaagent.types import Interaction, ToolTrace
 
 TOO_LONG = "x" * (MAX_FACT_CHARS + 1)
 KEY = "sk-proj-" + "Ab1" * 14  # a secret, whose mask counts in its place
@@ -69,3 +71,28 @@ async def test_a_correction_of_a_fact_that_goes_meanwhile_is_refused_and_leaves_
         await said.correct("ann", fact_id, "I live in Bonn.")
     assert await house.interactions.count("ann") == 0
     assert await house.facts.history("ann") == []
+
+
+async def test_a_statement_is_no_answer_and_the_same_again_is_the_same_fact(house: House) -> None:
+    said = statements(house)
+    first = await said.remember("ann", "I play the cello.")
+    assert await said.remember("ann", "I play the cello.") == first
+    (kept,) = await house.interactions.newest("ann", 9)
+    assert is_statement(kept)
+    assert (kept.ground_truth, kept.truth_source) == (None, None)
+    assert await house.episodic.search("ann", "cello", 4) == []
+
+
+async def test_forgetting_takes_the_turn_that_the_statement_was_made_in(house: House) -> None:
+    said = statements(house)
+    fact_id = await said.remember("ann", "I am allergic to peanuts.")
+    call = ToolTrace(name="remember", arguments={"text": "I am allergic to peanuts."}, outcome="ok")
+    now = datetime.now(UTC)
+    turn = Interaction(id=uid(1), user_id="ann", query="Remember my peanuts", created_at=now, tools=(call,))
+    other = Interaction(id=uid(2), user_id="ann", query="What is Rust?", created_at=now)
+    await house.episodic.append_many("ann", [turn, other])
+    assert await said.forget("ann", fact_id) == 3
+    assert [i.id for i in await house.interactions.newest("ann", 9)] == [uid(2)]
+    assert await house.episodic.search("ann", "peanuts", 4) == [] or (
+        "peanut" not in (await house.episodic.search("ann", "peanuts", 4))[0].interaction.query
+    )

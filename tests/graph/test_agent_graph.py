@@ -10,8 +10,6 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from graph.agent import build_agent
-from graph.services import Services
 from graph_house import Build, past
 from personaagent.context import Context
 from personaagent.errors import (
@@ -22,6 +20,10 @@ from personaagent.errors import (
     ModelDenied,
     QueryTooLong,
 )
+from personaagent.graph.agent import build_agent
+from personaagent.graph.services import Services
+from personaagent.memory.portability import export_user
+from personaagent.types import FactOperation
 from scripted import ScriptedModels
 
 
@@ -163,8 +165,15 @@ async def test_a_wrong_key_is_raised_by_name(build: Build) -> None:
         await turn(build(models), "hello")
 
 
-async def test_the_turn_goes_on_without_memory_and_says_so(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    services = build(ScriptedModels(agent="still here"))
+async def test_a_turn_without_recall_keeps_facts_and_pins_and_says_so(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = ScriptedModels(agent="still here")
+    services = build(models)
+    await services.episodic.append_many("ann", [past("ann", 1, "no nuts")])
+    told = FactOperation(kind="add", text="The user is allergic to nuts.", evidence=("ann-1",), source="user")
+    await services.semantic.apply("ann", [told], through=past("ann", 1, "").created_at)
+    await services.personas.pin("ann", "Suggest dishes without meat.")
 
     async def down(*args: Any, **kwargs: Any) -> Any:
         raise IndexUnavailable("the index does not answer")
@@ -172,8 +181,10 @@ async def test_the_turn_goes_on_without_memory_and_says_so(build: Build, monkeyp
     monkeypatch.setattr(services.episodic, "search", down)
     out = await turn(services, "hello")
     assert out["answer"] == "still here"
+    assert "allergic to nuts" in models.calls[0].text
+    assert "dishes without meat" in models.calls[0].text
     assert any(why.startswith("memory") for why in out["degraded"])
-    assert await services.episodic.count("ann") == 1
+    assert await services.episodic.count("ann") == 2
 
 
 async def test_a_retried_turn_is_written_once(build: Build) -> None:
@@ -315,7 +326,33 @@ async def test_a_ledger_that_fails_while_feedback_is_inferred_costs_only_the_lab
     async def down(*args: Any, **kwargs: Any) -> Any:
         raise LedgerUnavailable("the database does not answer")
 
-    monkeypatch.setattr(services.episodic, "label", down)
+    monkeypatch.setattr(services.episodic, "feedback", down)
     out = (await talk(services, "Which genre?", "Thanks!"))[-1]
     assert out["answer"] == "jazz"
-    assert out["degraded"] == ["feedback: the database does not answer"]
+    assert out["degraded"] == ["feedback: the ledger does not answer now"]
+
+
+async def test_a_wish_to_forget_leaves_no_word_of_it_in_memory_or_in_the_next_prompt(build: Build) -> None:
+    def agent(messages: list[Any], _: list[Any]) -> AIMessage | str:
+        asked = messages[-1].text.rstrip()
+        if isinstance(messages[-1], HumanMessage) and asked.endswith("Please remember that I am allergic to peanuts"):
+            args = {"text": "I am allergic to peanuts."}
+            return AIMessage("", tool_calls=[{"name": "remember", "args": args, "id": "1"}])
+        if isinstance(messages[-1], HumanMessage) and asked.endswith("Forget that I am allergic to peanuts"):
+            return AIMessage("", tool_calls=[{"name": "forget", "args": {"fact_id": fact_id[0]}, "id": "2"}])
+        return "Done."
+
+    models = ScriptedModels(agent=agent)
+    services = build(models)
+    await services.grants.put("ann", "remember", "approve")
+    await services.grants.put("ann", "forget", "approve")
+    graph = build_agent(services).compile(checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "t"}}
+    fact_id: list[str] = []
+    for text in ("Please remember that I am allergic to peanuts", "Forget that I am allergic to peanuts", "Hello"):
+        fact_id[:] = [fact.id for fact in (await services.semantic.profile("ann")).facts]
+        await graph.ainvoke({"messages": [HumanMessage(text)]}, context=Context(user_id="ann"), config=config)
+    assert (await services.semantic.profile("ann")).facts == ()
+    assert [i.query for i in await services.interactions.newest("ann", 9)] == ["Hello"]
+    assert "peanut" not in models.calls[-1].text
+    assert "peanut" not in str(await export_user(services.database, "ann"))

@@ -8,11 +8,11 @@ import pytest
 from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
-from graph.alignment import build_alignment
-from graph.services import Services
 from graph_house import Build, past
 from personaagent.context import Context
 from personaagent.errors import ModelOutputInvalid
+from personaagent.graph.alignment import build_alignment
+from personaagent.graph.services import Services
 from personaagent.memory.forgetting import Selection
 from personaagent.persona.critique import KEPT, KEPT_CHARS
 from personaagent.persona.seed import seed_sections
@@ -32,7 +32,7 @@ def persuadable() -> ScriptedModels:
 
     def structured(role: Role, _messages: list[BaseMessage], _schema: dict[str, Any]) -> dict[str, Any] | Exception:
         if role == "critic":
-            return {"persona_change": WORDS, "tool_use": WORDS, "about_user": "Likes rock."}
+            return {"persona_change": WORDS, "tool_use": WORDS, "about_user": "Likes rock.", "verdicts": ["yes"] * 6}
         if role == "editor":
             seed = seed_sections(UserProfile(user_id="ann"))
             told: dict[str, Any] = {
@@ -52,7 +52,7 @@ async def fill(services: Services, rows: int) -> None:
 
 async def align(services: Services, graph: Any = None, **context: Any) -> dict[str, Any]:
     graph = graph or build_alignment(services).compile()
-    told = Context(user_id="ann", align_batch=12, align_judge=4, **context)
+    told = Context(user_id="ann", recall_k=0, align_batch=12, align_judge=4, **context)
     out: dict[str, Any] = await graph.ainvoke({}, context=told, config={"configurable": {"thread_id": "t"}})
     return out
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-from evals.perf.alignment_drift import drift, summary
-from evals.perf.drift_reader import Reader
-from evals.tasks import Row
 from graph_house import START, Build
+from personaagent.evals.perf.alignment_drift import drift, summary
+from personaagent.evals.perf.drift_reader import Reader
+from personaagent.evals.tasks import Row
 
 TOPICS = (("politics", "the senate and the president vote"), ("women", "an actress and a singer speak"))
 
@@ -29,12 +29,15 @@ def rows(first: int, count: int) -> list[Row]:
 async def test_the_persona_follows_a_taste_that_turns_and_does_not_grow(build: Build) -> None:
     services = build(Reader(), align_after=2, align_daily_calls=10**6, align_daily_tokens=10**9)
     steps = await drift(
-        services, rows(0, 48), rows(100, 8), noise=0.0, rng=random.Random(0), epochs=2, candidates=2, judge=6
+        services, rows(0, 80), rows(100, 8), noise=0.0, rng=random.Random(0), epochs=2, candidates=2, judge=6
     )
     told = summary(steps)
-    assert told["alignments"] == 24
+    assert told["alignments"] == 40
+    # a second candidate on one version needs 8 labels won and a third 10, half of those since the turn judge,
+    # and the version of the old taste is taken back first: 34 labels
     assert told["persona_new_for_good_after"] is not None
+    assert told["persona_new_for_good_after"] <= 17
     assert told["probes_at_end"] == 1.0
     assert [step.live for step in steps[-3:]] == [1.0, 1.0, 1.0]
-    assert steps[-1].tokens <= steps[11].tokens + 120
+    assert steps[-1].tokens <= steps[19].tokens + 120
     assert told["tokens_most"] < 300

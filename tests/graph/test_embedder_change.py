@@ -6,10 +6,10 @@ from pathlib import Path
 
 from langchain_core.messages import HumanMessage
 
-from graph.agent import build_agent
-from graph.services import Services
 from graph_house import past
 from personaagent.context import Context
+from personaagent.graph.agent import build_agent
+from personaagent.graph.services import Services
 from personaagent.memory.reindex import reindex
 from personaagent.settings import Settings
 from scripted import HashEmbedder, ScriptedModels

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from graph.agent import build_agent
-from graph.feedback import build_feedback
-from graph.services import Services
 from graph_house import Build, past
 from personaagent.context import Context
 from personaagent.errors import InvalidLabel, UnknownInteraction
+from personaagent.graph.agent import build_agent
+from personaagent.graph.feedback import build_feedback
+from personaagent.graph.services import Services
 from personaagent.scheduling import ALIGNMENT
 from personaagent.types import Clause, Interaction, Persona, PersonaOrigin, Section
 from scripted import ScriptedModels
@@ -87,8 +87,20 @@ async def test_alignment_at_once_runs_inside_the_feedback_graph(build: Build) ->
     services = build(ScriptedModels(tool_calling=False), align_after=1)
     await services.episodic.append_many("ann", [past("ann", n, "x") for n in range(4)])
     out = await feed(services, align="now", interaction_id="ann-3", ground_truth="y")
-    assert out["outcome"].startswith("no change")
+    assert out["outcome"].startswith("No change")
     assert not (await feed(services, align="off", interaction_id="ann-3", ground_truth="z")).get("outcome")
+
+
+async def test_a_label_given_while_an_alignment_is_under_way_stays_due(build: Build) -> None:
+    services = build(ScriptedModels(tool_calling=False), align_after=1)
+    await services.episodic.append_many("ann", [past("ann", n, "x") for n in range(4)])
+    services.limiter.begin_alignment("ann")
+    out = await feed(services, align="now", interaction_id="ann-3", ground_truth="y")
+    assert out["due"] and not out.get("outcome")
+    assert (await services.episodic.get("ann", "ann-3")).ground_truth == "y"
+    assert await services.users.labels("ann") == 1
+    services.limiter.end_alignment("ann")
+    assert (await feed(services, align="now", interaction_id="ann-2", ground_truth="y"))["outcome"]
 
 
 async def test_labels_are_counted_anew_after_an_alignment(build: Build) -> None:
@@ -147,3 +159,42 @@ async def test_a_version_that_does_well_stays_and_so_does_what_the_user_wrote(bu
     await commit(services, "I like b.", "manual")
     assert await judged(services, 2, "bbbbb") == [None] * 5
     assert (await services.personas.current("ann")).version == 2  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"ground_truth": "Solaris", "source": "edit"}, ("Solaris", "edit", None, None, None)),
+        ({"thumb": "up"}, ("Alien", "rating", 5, None, None)),
+        ({"thumb": "down", "comment": "too loud"}, (None, None, 1, "too loud", None)),
+        ({"picked": "Solaris", "over": "Alien"}, ("Solaris", "pick", None, None, "Alien")),
+    ],
+)
+async def test_feedback_of_every_kind_is_kept_counted_and_told_once(
+    build: Build, given: dict[str, Any], kept: tuple[Any, ...]
+) -> None:
+    services = build(ScriptedModels(agent="Alien"))
+    key = await answered(services)
+    for _ in range(2):  # a replay writes and counts nothing
+        out = await feed(services, interaction_id=key, **given)
+        got = out["interaction"]
+        assert (got.ground_truth, got.truth_source, got.rating, got.comment, got.rejected) == kept
+        assert out["understood"]
+        assert await services.users.labels("ann") == 1
+
+
+async def test_a_rating_that_labels_nothing_is_not_counted(build: Build) -> None:
+    services = build(ScriptedModels(agent="Alien"))
+    key = await answered(services)
+    assert not (await feed(services, interaction_id=key, thumb="down"))["due"]
+    assert await services.users.labels("ann") == 0
+
+
+@pytest.mark.parametrize("given", [{"rating": 4.5}, {"picked": "a", "over": "b", "ground_truth": "c"}, {"comment": 3}])
+async def test_feedback_that_is_not_sound_stores_nothing(build: Build, given: dict[str, Any]) -> None:
+    services = build(ScriptedModels(agent="Alien"))
+    key = await answered(services)
+    before = await services.episodic.get("ann", key)
+    with pytest.raises(InvalidLabel):
+        await feed(services, interaction_id=key, **given)
+    assert await services.episodic.get("ann", key) == before

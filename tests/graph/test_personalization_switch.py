@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from langchain_core.messages import HumanMessage
 
-from graph.agent import build_agent
 from graph_house import Build, past
 from personaagent.context import Context
+from personaagent.graph.agent import build_agent
 from scripted import ScriptedModels
 
 

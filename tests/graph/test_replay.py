@@ -10,11 +10,11 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
-from graph.agent import build_agent
-from graph.feedback import build_feedback
-from graph.services import Services
 from graph_house import Build, past
 from personaagent.context import Context
+from personaagent.graph.agent import build_agent
+from personaagent.graph.feedback import build_feedback
+from personaagent.graph.services import Services
 from scripted import ScriptedModels
 
 ANN = Context(user_id="ann")
@@ -35,14 +35,14 @@ def config_of(run: str | None, thread: str = "t") -> Any:
 
 def kill_after(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """End the process once, right after an interaction is in the ledger and before its checkpoint is."""
-    real = services.episodic.append
+    real = services.episodic.keep
 
-    async def append(*args: Any) -> Any:
+    async def keep(*args: Any) -> Any:
         await real(*args)
-        monkeypatch.setattr(services.episodic, "append", real)
+        monkeypatch.setattr(services.episodic, "keep", real)
         raise KilledError
 
-    monkeypatch.setattr(services.episodic, "append", append)
+    monkeypatch.setattr(services.episodic, "keep", keep)
 
 
 async def test_a_run_whose_checkpoints_were_lost_writes_a_message_without_id_once(
@@ -178,3 +178,19 @@ async def test_what_the_user_wants_next_in_the_same_thread_is_a_label_of_its_own
         await graph.ainvoke(given, config_of(f"run-{n}"), context=ANN)
     assert [label.ground_truth for label in written] == ["rock", "jazz", "rock"]
     assert await services.users.labels("ann") == 3
+
+
+async def test_what_was_recalled_is_in_no_checkpoint_and_is_there_again_in_a_replay_from_any(build: Build) -> None:
+    models = ScriptedModels()
+    services = build(models)
+    await services.episodic.append_many("ann", [past("ann", 1, "slow films", query="What films do I like?")])
+    agent = build_agent(services).compile(checkpointer=InMemorySaver())
+    await agent.ainvoke(said("Which films do I like at night?", "m"), config_of(None), context=ANN)
+    points = [point async for point in agent.aget_state_history(config_of(None))]
+    assert not any("slow films" in str(point.values) or "recalled" in point.values for point in points)
+    assert "slow films" in models.calls[0].text
+    for point in points:
+        if point.next in {("retrieve_memory",), ("reason",)}:
+            await agent.ainvoke(None, point.config, context=ANN)
+            assert "slow films" in models.calls[-1].text  # as memory is by now
+    assert len(models.calls) == 3

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from graph.services import Services
 from graph_house import Build, past
 from personaagent.context import Context
 from personaagent.errors import LedgerUnavailable
+from personaagent.graph.services import Services
 from scripted import ScriptedModels
 
 
@@ -23,7 +23,7 @@ async def waiting(build: Build, monkeypatch: pytest.MonkeyPatch, **settings: Any
         raise LedgerUnavailable("the ledger is down")
 
     with monkeypatch.context() as patch:
-        patch.setattr(earlier.interactions, "label", fail)
+        patch.setattr(earlier.interactions, "feedback", fail)
         with pytest.raises(LedgerUnavailable, match="is kept"):
             await earlier.episodic.label("ann", "ann-1", "tea", "correction")
     await earlier.close()

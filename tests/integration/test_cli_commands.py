@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from cli_house import Cli, history_file
-from graph.services import Services
 from personaagent.errors import ModelDenied, ModelUnreachable
+from personaagent.graph.services import Services
 from personaagent.types import Critique, Persona
 from scripted import HashEmbedder, ScriptedModels
 
@@ -41,6 +41,19 @@ def test_an_import_is_idempotent_and_becomes_memory_facts_and_persona(cli: Cli, 
     assert found[0]["interaction"]["query"] == "is the moon cheese"
     assert cli("memory", "list", "--user", "bob", "--json").json["count"] == 0
     assert cli("memory", "search", "moon cheese", "--user", "bob", "--json").json == []
+
+
+def test_a_history_from_another_assistant_becomes_memory_in_one_command(cli: Cli, tmp_path: Path) -> None:
+    said = [{"role": "user", "content": "Which tea is mild?"}, {"role": "assistant", "content": "Green tea."}]
+    file = tmp_path / "conversations.json"
+    file.write_text(json.dumps([{"id": "one", "messages": said}, {"id": "two", "messages": "odd"}]))
+    ran = cli("import", str(file), "--user", "ann")
+    assert "conversations, 1 conversations, 1 of your messages" in ran.out
+    assert "1 new of 1 rows imported, 1 bad" in ran.out
+    assert f"{file}:entry 2" in ran.err
+    listed = cli("memory", "list", "--user", "ann", "--json").json
+    assert [(i["query"], i["ground_truth"]) for i in listed["interactions"]] == [("Which tea is mild?", None)]
+    assert cli("import", str(file), "--user", "bob", "--since", "2999-01-01", "--json").json["read"] == 0
 
 
 def test_bad_rows_are_named_by_file_and_line_and_the_good_ones_stay(cli: Cli, tmp_path: Path) -> None:
@@ -88,6 +101,47 @@ def test_a_rating_is_feedback_too(cli: Cli) -> None:
     assert "give 1 to 5" in one(bad.err)
 
 
+@pytest.mark.parametrize(
+    ("given", "kept", "told"),
+    [
+        (["--edit", "answer"], {"ground_truth": "answer", "truth_source": "edit"}, "from 2 to 1 words"),
+        (["--thumb", "up"], {"ground_truth": "an answer", "rating": 5}, "Right as it was."),
+        (
+            ["--thumb", "down", "--comment", "too long"],
+            {"rating": 1, "comment": "too long"},
+            "answers: too long.",
+        ),
+        (["--pick", "tea", "--over", "coffee"], {"ground_truth": "tea", "rejected": "coffee"}, "you prefer: tea"),
+    ],
+)
+def test_an_edit_a_thumb_a_comment_and_a_pick_say_what_was_understood(
+    cli: Cli, given: list[str], kept: dict[str, Any], told: str
+) -> None:
+    turn = cli("chat", "--user", "ann", "--once", "hello", "--json").json
+    command = ["feedback", "--user", "ann", "-i", turn["interaction_id"], *given]
+    assert told in cli(*command).out
+    interaction = cli(*command, "--json").json["interaction"]
+    assert {name: interaction[name] for name in kept} == kept
+
+
+def test_an_edit_is_read_from_a_file_and_two_truths_at_once_are_refused(cli: Cli, tmp_path: Path) -> None:
+    key = cli("chat", "--user", "ann", "--once", "hello", "--json").json["interaction_id"]
+    file = tmp_path / "edited.txt"
+    file.write_text("an answer, edited\n")
+    got = cli("feedback", "--user", "ann", "-i", key, "--edit-file", str(file), "--json").json
+    assert got["interaction"]["ground_truth"] == "an answer, edited"
+    assert cli("feedback", "--user", "ann", "-i", key, "--edit", "x", "--truth", "y").code == 2
+    assert "picked and over" in cli("feedback", "--user", "ann", "-i", key, "--pick", "x").err
+
+
+def test_a_wish_is_noted_listed_and_shown(cli: Cli) -> None:
+    ran = cli("chat", "--user", "ann", "--once", "From now on answer in one sentence.")
+    assert ran.out.strip() == "an answer"
+    assert 'I will: answer in one sentence. (undo: say "forget that")' in ran.err
+    assert "said" in cli("persona", "pins", "--user", "ann").out
+    assert "answer in one sentence" in cli("persona", "show", "--user", "ann").out
+
+
 def test_align_tells_its_outcome_and_cost(cli: Cli, tmp_path: Path) -> None:
     file = history_file(tmp_path, ROWS * 3, task="quiz", choices=["yes", "no"])
     cli("import", str(file), "--user", "ann")
@@ -96,19 +150,20 @@ def test_align_tells_its_outcome_and_cost(cli: Cli, tmp_path: Path) -> None:
     assert ran.json["outcome"]
     assert ran.json["calls"] >= 6
     shown = cli("align", "--user", "ann", "--epochs", "1", "--batch", "2", "--judge", "4")
-    assert "2 interactions teach, 4 newer ones judge" in shown.err
+    assert "2 interactions teach, 10 newer ones judge" in shown.err  # 4 are too few to prove a candidate by
     assert "epoch 1: candidates:" in shown.err
 
 
 def test_what_the_gate_turned_down_is_listed_with_alignment_epoch_and_reason(cli: Cli, tmp_path: Path) -> None:
     assert "none was turned down" in cli("persona", "candidates", "--user", "ann").out
-    cli("import", str(history_file(tmp_path, ROWS * 3, task="quiz", choices=["yes", "no"])), "--user", "ann")
+    cli("import", str(history_file(tmp_path, ROWS * 6, task="quiz", choices=["yes", "no"])), "--user", "ann")
     cli("align", "--user", "ann", "--epochs", "1")
     listed = cli("persona", "candidates", "--user", "ann", "--json").json
     assert listed
     assert {row["epoch"] for row in listed} == {1}
     assert len({row["run"] for row in listed}) == 1
     assert all(row["verdict"]["reason"] for row in listed)
+    assert any(row["verdict"]["loss_before"] is not None for row in listed)  # judged, not only refused
 
 
 def test_why_a_version_came_about_is_told_with_what_critics_had_said(cli: Cli, tmp_path: Path) -> None:
@@ -346,7 +401,7 @@ def test_wrong_usage_exits_with_2_and_one_line(cli: Cli) -> None:
         ["memory", "list"],
         ["nonsense"],
         ["feedback", "--user", "ann", "-i", "x"],
-        ["feedback", "--user", "ann", "-i", "x", "--truth", "a", "--rating", "3"],
+        ["feedback", "--user", "ann", "-i", "x", "--truth", "a", "--edit", "b"],
         ["align", "--user", "ann", "--batch", "0"],
         ["chat", "--user", "ann", "--json"],
     ):
@@ -367,7 +422,7 @@ def test_something_unexpected_is_one_line_and_a_traceback_on_request(cli: Cli, m
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("app.cli_run.with_services", broken)
+    monkeypatch.setattr("personaagent.app.cli_run.with_services", broken)
     assert "PERSONAAGENT_DEBUG=1" in one(cli("memory", "list", "--user", "ann").err)
     monkeypatch.setenv("PERSONAAGENT_DEBUG", "1")
     assert "Traceback" in cli("memory", "list", "--user", "ann").err

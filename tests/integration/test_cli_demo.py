@@ -1,7 +1,8 @@
-"""The demo over the committed sample: it tells what happened, right or wrong, and leaves nothing behind."""
+"""The demo: three acts that tell what happened, right or wrong, and leave nothing behind."""
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import pytest
 from langchain_core.messages import BaseMessage
 
 from cli_house import Cli
-from evals.tasks import news
+from personaagent.evals.tasks import news
 from personaagent.ports import Role
 from scripted import ScriptedModels
 
 AUTHOR = "journalist-10"
 TRUTH = {row.query: row.truth for row in news.load()}
+WORDS = ("This", "That", "Here", "There", "Another", "One", "Each")
 
 
 def always_travel(role: Role, messages: list[BaseMessage], choices: list[str]) -> str:
@@ -40,30 +42,60 @@ def test_wrong_answers_are_shown_and_a_refused_alignment_is_said(
 ) -> None:
     scripted_models._choose = always_travel
     seen = cli("demo", "--limit", "6", "--json").json
-    assert seen["right"] | {"majority": 0, "last": 0} == {"rows": 6, "before": 0, "after": 0, "majority": 0, "last": 0}
-    assert seen["right"]["majority"] > 0
+    right = seen["right"]
+    assert right["rows"] == 6
+    # the model is never right: what is right is by the vote of the author's nearest articles
+    assert 0 < right["before"] == right["after"] < 6
+    assert right["majority"] > 0
     assert seen["alignment"]["committed"] is None
     assert seen["persona_after"] == seen["persona_before"]
     told = cli("demo", "--limit", "6")
     assert told.code == 0
-    assert "0 of 6" in told.out
-    assert "✗ travel" in told.out
+    assert f"{right['before']} of 6" in told.out
+    assert "✗ politics (true: religion)" in told.out
     assert "refused, the persona stays as it is" in told.out
     assert "Model: scripted-agent" in told.out
     assert list(temporary_folders_here.iterdir()) == []
 
 
 def test_a_committed_alignment_shows_its_difference_and_the_better_answers(
-    cli: Cli, scripted_models: ScriptedModels
+    cli: Cli, scripted_models: ScriptedModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scripted_models._choose = right_once_aligned
+    async def sure(role: Role, messages: list[BaseMessage], choices: list[str]) -> dict[str, float]:
+        said = right_once_aligned(role, messages, choices)
+        return {choice: 0.9982 if choice == said else 0.0001 for choice in choices}
+
+    monkeypatch.setattr(scripted_models, "probabilities", sure)
     seen = cli("demo", "--limit", "6", "--json").json
-    assert (seen["right"]["before"], seen["right"]["after"]) == (0, 6)
+    assert seen["right"]["before"] < seen["right"]["after"]
     assert (seen["alignment"]["committed"], seen["alignment"]["proposer"]) == (1, "histogram")
     told = cli("demo", "--limit", "6").out
-    assert "committed: version 1 by histogram" in told
+    assert "committed: Version 1: " in told
     assert '+ - Signs of "politics"' in told
     assert "✓ politics" in told
+
+
+def test_a_reader_who_cuts_answers_down_gets_short_ones_and_a_wish_holds_until_it_is_taken_back(
+    cli: Cli, scripted_models: ScriptedModels
+) -> None:
+    """The scripted model obeys what its system prompt states of length, and says more where nothing is stated."""
+
+    def obedient(messages: list[BaseMessage], _tools: object) -> str:
+        short = re.search("- Answer in (?!exactly)", messages[0].text)
+        return " ".join(f"{word} is a sentence of a long answer about this." for word in WORDS[: 2 if short else 7])
+
+    for model in scripted_models._models.values():
+        model.script = obedient
+    seen = cli("demo", "--limit", "2", "--json").json["talk"]
+    assert seen["alignment"]["committed"] == 1
+    assert seen["alignment"]["proposer"] == "edits"
+    assert all(one["answer"] != one["kept"] for one in seen["before"])
+    assert all(one["answer"] == one["kept"] for one in seen["after"]), seen["after"]
+    assert len(seen["edited"]) == 12
+    assert seen["pins"] == [["call me Ann"], []]
+    told = cli("demo", "--limit", "2").out
+    assert "+ - Answer in " in told
+    assert "in force in every conversation: call me Ann" in told
 
 
 def test_held_out_articles_are_the_latest_and_never_labelled(cli: Cli, tmp_path: Path) -> None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 
+from personaagent.app.chat import Conversation
+from personaagent.context import Context
 from personaagent.errors import ModelRefused
+from personaagent.graph.services import Services
 from personaagent.models.chat import ModelsFromSettings
 from personaagent.models.constrained import choose
+from personaagent.models.loops import loop_start
 from personaagent.models.meter import metering
 from personaagent.settings import Settings
 
@@ -112,3 +117,20 @@ def test_it_works_on_one_event_loop_after_another() -> None:
 def test_the_process_ends_quietly_while_calls_are_running() -> None:
     done = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "leaving\n", "")
+
+
+@pytest.mark.parametrize("question", ["Hi", "Write a short mail to my landlord: the heating is broken since Monday."])
+async def test_free_chat_is_short_and_whole_and_nothing_of_a_loop_is_kept(tmp_path: Path, question: str) -> None:
+    services = Services(Settings(home=tmp_path, embedded_answer_tokens=80))
+    try:
+        with metering() as meter:
+            turn = await Conversation(services, Context(user_id="ann")).say(question)
+        kept = await services.episodic.get("ann", turn.id)
+    finally:
+        await services.close()
+    assert turn.answer
+    assert kept.response == turn.answer
+    assert loop_start(turn.answer) is None
+    assert turn.answer[-1] in ".!?…\"'" or meter.total.output_tokens < 80
+    assert 0 < meter.total.output_tokens <= 80
+    assert meter.total.input_tokens < 60  # one sentence of prompt and the question

@@ -15,8 +15,8 @@ SLOW = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from evals.evaluation import Wanted, evaluate
-from evals.tasks import news
+from personaagent.evals.evaluation import Wanted, evaluate
+from personaagent.evals.tasks import news
 from personaagent.settings import Settings
 from scripted import HashEmbedder, ScriptedModels
 models = ScriptedModels(latency={latency})

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from evals.evaluation import Wanted, evaluate
-from evals.langsmith import upload
-from evals.tasks import Row, Task
 from langsmith_stub import LangSmithStub, forget_environment, langsmith_stub
 from personaagent.errors import InputError
+from personaagent.evals.evaluation import Wanted, evaluate
+from personaagent.evals.langsmith import upload
+from personaagent.evals.tasks import Row, Task
 from personaagent.settings import Settings
 from scripted import HashEmbedder, ScriptedModels
 

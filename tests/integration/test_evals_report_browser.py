@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from browser_house import DESKTOP, PHONE, chromium, needs_chromium
-from evals.evaluation import Wanted, evaluate
-from evals.report import write
-from evals.tasks import news
+from personaagent.evals.evaluation import Wanted, evaluate
+from personaagent.evals.report import write
+from personaagent.evals.tasks import news
 from personaagent.settings import Settings
 from scripted import HashEmbedder, ScriptedModels
 

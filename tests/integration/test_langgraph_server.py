@@ -10,7 +10,7 @@ import httpx
 import pytest
 from langgraph_sdk import get_client
 
-from app.server.identity import STUDIO_USER
+from personaagent.app.server.identity import STUDIO_USER
 from personaagent.ownership import owner_of
 from server_house import client_of, langgraph_dev
 from stub_endpoint import endpoint

@@ -17,14 +17,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from app.server.limits import BodyLimit
-from app.server.ops import ops_lifespan, ops_routes
-from app.worker import Worker
-from evals.perf.load_server import Server
-from graph.services import Services
 from graph_house import Build, build  # noqa: F401  (a fixture)
 from memory_house import episode
+from personaagent.app.server.limits import BodyLimit
+from personaagent.app.server.ops import ops_lifespan, ops_routes
 from personaagent.errors import IndexUnavailable, LedgerUnavailable
+from personaagent.evals.perf.load_server import Server
+from personaagent.graph.services import Services
+from personaagent.library.worker import Worker
 from personaagent.memory.spool import Spool
 from personaagent.scheduling import ALIGNMENT
 from personaagent.settings import Settings
@@ -106,7 +106,7 @@ async def test_metrics_show_what_waits(build: Build) -> None:  # noqa: F811
 
 async def test_the_end_of_a_server_closes_what_is_open(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     services, closed = build(ScriptedModels()), []
-    monkeypatch.setattr("app.server.ops.set_up_logs", lambda _: None)
+    monkeypatch.setattr("personaagent.app.server.ops.set_up_logs", lambda _: None)
     close = services.close
 
     async def noted() -> None:
@@ -121,7 +121,7 @@ async def test_the_end_of_a_server_closes_what_is_open(build: Build, monkeypatch
 
 async def test_a_server_takes_up_what_an_earlier_process_left(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     services = build(ScriptedModels())
-    monkeypatch.setattr("app.server.ops.set_up_logs", lambda _: None)
+    monkeypatch.setattr("personaagent.app.server.ops.set_up_logs", lambda _: None)
     await Spool(services.settings.home / "spool").add(episode(1))
     async with ops_lifespan(lambda: services)(Starlette()):
         for _ in range(1_000):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from personaagent.app.server import keys
+from personaagent.settings import Settings
+from postgres_house import postgres  # noqa: F401  (a fixture)
 from server_house import langgraph_dev
 from stub_endpoint import endpoint
 
@@ -38,7 +45,7 @@ def test_serve_says_where_it_is_and_stops_in_order(tmp_path: Path) -> None:
         with httpx.Client(base_url=address.removesuffix("/me")) as client:
             assert 'value="ann"' in client.get("/me/sign-in").text
             assert sign_in(client, "ann").headers["location"] == "/me"
-            assert "There is none yet" in client.get("/me").text
+            assert "There is none yet" in client.get("/me/persona").text
             assert client.get("/healthz").status_code == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
@@ -59,6 +66,149 @@ def test_serve_refuses_other_machines_in_development_mode(tmp_path: Path) -> Non
     assert "PERSONAAGENT_AUTH=api_key or jwt" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path, workers: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [COMMAND, "serve", "--port", port, "--workers", workers, "--home", str(tmp_path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port}" in done.stderr and "--port" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_serve_by_workers_needs_an_index_that_they_share(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [COMMAND, "serve", "--workers", "2", "--home", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "QDRANT_URL" in done.stderr
+
+
+def test_a_conversation_goes_on_whichever_worker_answers(tmp_path: Path) -> None:
+    with endpoint() as (base_url, seen):
+        settings = {
+            "OPENAI_API_KEY": "none",
+            "OPENAI_BASE_URL": base_url,
+            "QDRANT_URL": "http://127.0.0.1:9",  # nothing is recalled, and turns say so
+            "PERSONAAGENT_TOOL_CALLING": "off",
+        }
+        process = subprocess.Popen(
+            [COMMAND, "serve", "--port", "0", "--workers", "2", "--home", str(tmp_path)],
+            env=os.environ | settings,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stderr is not None
+            line = next(line for line in process.stderr if line.startswith("http://127.0.0.1:"))
+            url, thread = line.split("/me")[0], ""
+            _await_up(url)
+            for n in range(8):
+                body = {"text": f"message {n}"} | ({"thread_id": thread} if thread else {})
+                told = httpx.post(f"{url}/api/v1/me/turns", json=body, headers={"X-User-Id": "ann"}, timeout=60).json()
+                thread = told["thread_id"]
+                assert told["interaction_id"] and told["answer"].startswith("You said:")
+                shown = [one["content"] for one in seen[-1]["messages"] if one["role"] == "user"]
+                assert shown[:-1] == [f"message {past}" for past in range(n)]
+            other = httpx.post(
+                f"{url}/api/v1/me/turns", json={"text": "hello", "thread_id": thread}, headers={"X-User-Id": "bob"}
+            )
+            assert other.status_code == 200 and "message" not in str(seen[-1]["messages"][1:])
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            process.terminate()  # killed, it would leave its workers behind
+            process.wait(30)
+
+
+@pytest.mark.server
+async def test_many_users_on_two_workers_and_postgres_keep_their_own(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    ledger: str = request.getfixturevalue("postgres")
+    users = [f"user{n}" for n in range(12)]
+    settings = Settings(home=tmp_path)
+    own = {user: keys.add(keys.path_of(settings), user)[0] for user in users}
+    with endpoint(seconds=0.05) as (base_url, _):
+        environment = {
+            "OPENAI_API_KEY": "none",
+            "OPENAI_BASE_URL": base_url,
+            "DATABASE_URL": ledger,
+            "QDRANT_URL": "http://127.0.0.1:9",
+            "PERSONAAGENT_AUTH": "api_key",
+            "PERSONAAGENT_TOOL_CALLING": "off",
+        }
+        process = subprocess.Popen(
+            [COMMAND, "serve", "--port", "0", "--workers", "2", "--home", str(tmp_path)],
+            env=os.environ | environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stderr is not None
+            line = next(line for line in process.stderr if line.startswith("http://127.0.0.1:"))
+            threading.Thread(target=process.stderr.read, daemon=True).start()  # or it blocks once the pipe is full
+            url = line.split("/me")[0]
+            _await_up(url)
+
+            async def talk(client: httpx.AsyncClient, user: str) -> None:
+                key, thread = {"Authorization": f"Bearer {own[user]}"}, "the same for all"
+                for n in range(3):
+                    body = {"text": f"{user} says {n}", "thread_id": thread}
+                    told = (await client.post("/api/v1/me/turns", json=body, headers=key)).json()
+                    assert told["answer"] == f"You said: {user} says {n}" and told["interaction_id"], told
+                found = (await client.get("/api/v1/me/memories", headers=key)).json()
+                assert [one["query"] for one in found["memories"]] == [f"{user} says {n}" for n in (2, 1, 0)]
+
+            async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+                await asyncio.gather(*(talk(client, user) for user in users))
+                assert (await client.get("/api/v1/me/memories")).status_code == 401
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def test_a_client_that_goes_stops_its_turn_and_the_stream_ends_with_the_server(tmp_path: Path) -> None:
+    with endpoint(seconds=3) as (base_url, seen):
+        process = subprocess.Popen(
+            [COMMAND, "serve", "--port", "0", "--home", str(tmp_path)],
+            env=os.environ
+            | {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": base_url, "PERSONAAGENT_TOOL_CALLING": "off"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stderr is not None
+            url = next(line for line in process.stderr if line.startswith("http://127.0.0.1:")).split("/me")[0]
+            turns, memories = f"{url}/api/v1/me/turns", f"{url}/api/v1/me/memories"
+            assert httpx.post(turns, json={"text": "Hello"}, timeout=60).status_code == 200
+            for stream in (False, True):
+                with pytest.raises(httpx.ReadTimeout):
+                    httpx.post(turns, json={"text": "Which film?", "stream": stream}, timeout=2)
+            time.sleep(4)
+            assert len(seen) == 3 and httpx.get(memories).json()["count"] == 1
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+
+
+def _await_up(url: str) -> None:
+    for _ in range(240):
+        try:
+            if httpx.get(f"{url}/healthz").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.25)
+    pytest.fail("no worker answers")
+
+
 @pytest.mark.server
 def test_langgraph_server_serves_the_page_beside_its_own_routes(tmp_path: Path) -> None:
     with endpoint() as (base_url, _), langgraph_dev(tmp_path, base_url) as url, httpx.Client(base_url=url) as client:
@@ -75,3 +225,12 @@ def test_langgraph_server_serves_the_page_beside_its_own_routes(tmp_path: Path) 
         told = client.get("/api/v1/me/memories", headers={"X-User-Id": "ann"}).json()
         assert [memory["id"] for memory in told["memories"]] == [answered["interaction_id"]]
         assert client.get("/api/v1/me/memories", headers={"X-User-Id": "bob"}).json()["count"] == 0
+        # turns over our own routes, which no run of the server carries
+        turn = {"text": "And tomorrow?", "thread_id": "films", "stream": True}
+        streamed = client.post("/api/v1/me/turns", json=turn, headers={"X-User-Id": "bob"}, timeout=60)
+        assert "event: done" in streamed.text and "You said: And tomorrow?" in streamed.text
+        asked = {"model": "personaagent", "messages": [{"role": "user", "content": "Hello"}]}
+        completed = client.post("/v1/chat/completions", json=asked, headers={"X-User-Id": "bob"}, timeout=60).json()
+        assert completed["choices"][0]["message"]["content"].startswith("You said:")
+        assert client.get("/api/v1/me/memories", headers={"X-User-Id": "bob"}).json()["count"] == 2
+        assert "Write to your agent" in client.get("/me").text

@@ -15,11 +15,11 @@ from langchain_core.messages import HumanMessage
 from langchain_core.prompts import ChatPromptTemplate, PromptTemplate
 
 from cli_house import Cli, cli, scripted_models  # noqa: F401
-from graph.agent import build_agent
-from graph.services import Services
 from langsmith_stub import LangSmithStub, forget_environment, langsmith_stub
 from personaagent import prompts
 from personaagent.context import Context
+from personaagent.graph.agent import build_agent
+from personaagent.graph.services import Services
 from personaagent.prompts.hub import Hub, pulled, set_up_hub
 from personaagent.settings import Settings
 from scripted import HashEmbedder, ScriptedModels

@@ -19,10 +19,10 @@ import httpx
 import pytest
 import websockets
 
-from app.server import keys
-from app.server.identity import ASSISTANTS_WRITE
-from graph.services import Services
-from personaagent.ownership import lane_of, owner_of
+from personaagent.app.server import keys
+from personaagent.app.server.identity import ASSISTANTS_WRITE
+from personaagent.graph.services import Services
+from personaagent.ownership import owner_of
 from personaagent.settings import Settings
 from personaagent.types import Interaction, Persona
 from scripted import HashEmbedder, ScriptedModels
@@ -74,6 +74,14 @@ class House:
         services = self._services()
         try:
             return list(await services.personas.history(user_id))
+        finally:
+            await services.close()
+
+    async def alignments(self, user_id: str) -> str:
+        """The thread of the user's background alignments."""
+        services = self._services()
+        try:
+            return await services.alignment_thread(user_id)
         finally:
             await services.close()
 
@@ -417,7 +425,7 @@ async def test_a_threads_owner_cannot_be_chosen_or_changed(server: House) -> Non
 
 
 async def test_the_thread_of_anothers_background_work_cannot_be_taken_first(server: House) -> None:
-    lane = lane_of("bob")
+    lane = await server.alignments("bob")
     body = {"assistant_id": "agent", "if_not_exists": "create"} | says("mine")
     assert (await server.ask("mallory", "POST", "/threads", {"thread_id": lane})).status_code == 403
     assert (await server.ask("mallory", "POST", f"/threads/{lane}/runs", body)).status_code == 403
@@ -499,19 +507,20 @@ async def test_a_background_alignment_belongs_to_the_user_whose_labels_asked_for
         await server.run("bob", {"assistant_id": "feedback", "input": label} | music)
     lane: Json = {}
     for _ in range(60):
-        lane = (await server.ask("bob", "GET", f"/threads/{lane_of('bob')}")).json()
+        lane = (await server.ask("bob", "GET", f"/threads/{await server.alignments('bob')}")).json()
         if (lane.get("values") or {}).get("outcome"):
             break
         await asyncio.sleep(0.25)
     assert lane["values"]["outcome"]
     assert lane["metadata"]["owner"] == owner_of("bob")
-    [run, *_] = (await server.ask("bob", "GET", f"/threads/{lane_of('bob')}/runs")).json()
+    [run, *_] = (await server.ask("bob", "GET", f"/threads/{await server.alignments('bob')}/runs")).json()
     assert run["kwargs"]["context"]["user_id"] == "bob"
     assert {one.user_id for one in await server.personas("bob")} == {"bob"}
     # nobody else sees it, joins it or starts one
-    assert (await server.ask("mallory", "GET", f"/threads/{lane_of('bob')}")).status_code == 404
+    thread = await server.alignments("bob")
+    assert (await server.ask("mallory", "GET", f"/threads/{thread}")).status_code == 404
     body = {"assistant_id": "alignment", "input": {}, "if_not_exists": "create"}
-    assert (await server.ask("mallory", "POST", f"/threads/{lane_of('bob')}/runs", body)).status_code == 403
+    assert (await server.ask("mallory", "POST", f"/threads/{thread}/runs", body)).status_code == 403
     for named in ({"context": {"user_id": "bob"}}, {"config": {"configurable": {"user_id": "bob"}}}):
         assert (await server.run("mallory", {"assistant_id": "alignment", "input": {}} | named)).status_code == 403
 
@@ -551,7 +560,7 @@ async def _busy(server: House, user: str) -> list[str]:
             post("/runs/wait", own | says("What do they like?", config={"configurable": {"user_id": victim}})),
             post(f"/threads/{server.ann['thread']}/runs/wait", own | says("What do I like?")),
             post(f"/threads/{server.ann['thread']}/history", {"limit": 10}),
-            post("/threads", {"thread_id": lane_of(victim)}),
+            post("/threads", {"thread_id": await server.alignments(victim)}),
             post("/store/items/search", {"namespace_prefix": [owner_of(victim)]}),
             post("/threads/search", {"limit": 1000, "metadata": {"owner": owner_of(victim)}}),
         )

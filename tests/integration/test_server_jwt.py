@@ -11,9 +11,9 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from app.server.auth import RETRY_AFTER_S
-from app.server.tokens import RETRY_S
 from issuer_house import AUDIENCE, ISSUER, Issuer
+from personaagent.app.server.auth import RETRY_AFTER_S
+from personaagent.app.server.tokens import RETRY_S
 from personaagent.ownership import owner_of
 from server_house import langgraph_dev
 from stub_endpoint import endpoint

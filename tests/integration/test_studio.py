@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from graph.alignment import build_alignment
-from graph.services import Services
 from graph_house import past
 from personaagent.context import Context
+from personaagent.graph.alignment import build_alignment
+from personaagent.graph.services import Services
 from personaagent.persona.seed import seed_sections
 from personaagent.settings import Settings
 from personaagent.types import Interaction, Section, UserProfile
@@ -40,6 +40,8 @@ def persuadable(body: dict[str, Any]) -> dict[str, Any]:
     told = json.dumps(body.get("response_format", {}))
     if "persona_change" in told:
         return {"content": json.dumps({"persona_change": "Say rock.", "tool_use": "", "about_user": "Likes rock."})}
+    if "verdicts" in told:
+        return {"content": json.dumps({"verdicts": ["yes"] * 3})}
     if "evidence" in told:
         return {"content": json.dumps(edited())}
     if '"jazz"' in told:
@@ -51,10 +53,10 @@ def persuadable(body: dict[str, Any]) -> dict[str, Any]:
 
 
 async def fill(home: Path) -> None:
-    """Nine labelled interactions of each user who will be asked."""
+    """Labelled interactions of each user who will be asked: three teach, eight judge the gradient's candidate too."""
     services = Services(Settings(home=home), models=ScriptedModels(), embedder=HashEmbedder())
     for user in ANSWERS:
-        rows = [past(f"user-{user}", n, "rock", task="music", choices=("jazz", "rock")) for n in range(9)]
+        rows = [past(f"user-{user}", n, "rock", task="music", choices=("jazz", "rock")) for n in range(11)]
         await services.interactions.append_many(f"user-{user}", rows)
     await services.database.close()
 
@@ -103,6 +105,7 @@ async def test_a_person_approves_rejects_or_edits_a_version_and_replay_commits_n
     user = f"user-{answer}"
     client = client_of(url, user)
     context = {"user_id": user, "choices": ["jazz", "rock"], "task": "music", "align": "off", "align_epochs": 1}
+    context["recall_k"] = 0  # the persona alone decides, not the vote of labelled memories
     thread = (await client.threads.create())["thread_id"]
     await client.runs.wait(thread, "alignment", input={}, context=context)
     waiting = await client.threads.get_state(thread)

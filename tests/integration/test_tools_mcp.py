@@ -5,21 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tools.mcp import McpServer, McpTools
-from tools.registry import ActionSpaces
+from personaagent.ledger.grants import Granted
+from personaagent.tools.mcp import McpServer, McpTools
+from personaagent.tools.registry import ActionSpaces
 
 TIME = {"command": sys.executable, "args": ("-m", "mcp_server_time", "--local-timezone", "UTC")}
 
 
 class Everything:
-    async def allowed(self, user_id: str) -> set[str] | None:
-        return None
-
-    async def denied(self, user_id: str) -> set[str]:
-        return set()
-
-    async def approved(self, user_id: str) -> set[str]:
-        return set()
+    async def of(self, user_id: str, *, recent: bool = False) -> Granted:
+        return Granted()
 
 
 async def test_a_reference_server_answers_its_user_and_nobody_else() -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tools import mcp as mcp_module
-from tools.house import read_config
-from tools.mcp import McpTools
-from tools.registry import ActionSpaces
+from personaagent.ledger.grants import Granted
+from personaagent.tools import mcp as mcp_module
+from personaagent.tools.house import read_config
+from personaagent.tools.mcp import McpTools
+from personaagent.tools.registry import ActionSpaces
 
 SERVER = """
 import asyncio, os, sys
@@ -56,14 +57,8 @@ served.run("streamable-http")
 
 
 class Everything:
-    async def allowed(self, user_id: str) -> set[str] | None:
-        return None
-
-    async def denied(self, user_id: str) -> set[str]:
-        return set()
-
-    async def approved(self, user_id: str) -> set[str]:
-        return set()
+    async def of(self, user_id: str, *, recent: bool = False) -> Granted:
+        return Granted()
 
 
 @pytest.fixture(scope="module")

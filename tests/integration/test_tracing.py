@@ -8,11 +8,11 @@ import langsmith
 import pytest
 from langchain_core.messages import HumanMessage
 
-from graph.agent import build_agent
-from graph.feedback import build_feedback
-from graph.services import Services
 from langsmith_stub import langsmith_stub
 from personaagent.context import Context
+from personaagent.graph.agent import build_agent
+from personaagent.graph.feedback import build_feedback
+from personaagent.graph.services import Services
 from personaagent.settings import Settings
 from personaagent.tracing.client import RedactingClient, use_client
 from personaagent.tracing.feedback import report

@@ -9,6 +9,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from personaagent.errors import ModelOutputInvalid
+from personaagent.models.card import Card
 from personaagent.types import Fact, Interaction, Simulation
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,8 +28,20 @@ class ScriptedModels:
     def name(self, role: str) -> str:
         return role
 
+    async def card(self, role: str) -> Card:
+        return Card()
+
     def chat(self, role: str) -> Any:
         raise AssertionError(f"no chat was expected of {role}")
+
+    async def probabilities(
+        self,
+        role: str,
+        messages: Sequence[BaseMessage],
+        choices: Sequence[str],
+    ) -> dict[str, float] | None:
+        """It tells none."""
+        return None
 
     async def choose(self, role: str, messages: Sequence[BaseMessage], choices: Sequence[str]) -> str:
         raise AssertionError(f"no choice was expected of {role}")

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evals.perf.capacity import ALIGNMENT_CALLS, ALIGNMENT_TOKENS, USERS, Assumptions, plan, table
-from evals.perf.capacity_costs import Costs, Profile, memories
-from evals.perf.quantization import binary, int8, recall
 from personaagent.context import Context
+from personaagent.evals.perf.capacity import ALIGNMENT_CALLS, ALIGNMENT_TOKENS, USERS, Assumptions, plan, table
+from personaagent.evals.perf.capacity_costs import Costs, Profile, memories
+from personaagent.evals.perf.quantization import binary, int8, recall
 from personaagent.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console, RenderableType
 
-from app.cli_run import plain, settings_of
-from app.render import changes, interactions_table, persona_diff, persona_view
+from personaagent.app.cli_run import plain, settings_of
+from personaagent.app.render import changes, interactions_table, persona_diff, persona_view
 from personaagent.errors import BadRow, SetupError
 from personaagent.types import Clause, Interaction, Persona, Section
 
@@ -29,7 +29,7 @@ def shown(view: RenderableType, **console: object) -> str:
 
 def test_a_persona_becomes_plain_json_values() -> None:
     value = plain(persona("Reads."))
-    assert value["sections"] == {"who": [{"text": "Reads.", "evidence": ["i1"]}]}
+    assert value["sections"] == {"who": [{"text": "Reads.", "evidence": ["i1"], "kind": None}]}
     assert value["created_at"] == "2026-01-02T03:04:00+00:00"
     assert plain({"b", "a"}) == ["a", "b"]
     assert plain((BadRow("row 3"),)) == ["row 3"]

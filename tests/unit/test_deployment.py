@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -51,8 +52,10 @@ def dockerfile(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_langgraph_finds_nothing_to_complain_about() -> None:
     command = [LANGGRAPH, "validate", "--config", str(ROOT / "langgraph.json")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "unknown" not in (done.stdout + done.stderr).lower()
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    # LangGraph's own templates name the schema for editors; its command, as locked, does not know the key yet
+    assert "unknown" not in said.replace("Unknown key '$schema' is not a recognized config field.", "").lower(), said
 
 
 def test_the_image_is_pinned_holds_the_project_and_installs_it(dockerfile: str) -> None:
@@ -103,15 +106,19 @@ def test_the_wheel_holds_everything_that_is_read_at_run_time(tmp_path: Path) -> 
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     for name in listed:
-        if name.startswith(("docs/", "tests/")) or not (ROOT / name).is_file():
+        if name.startswith(("docs/", "tests/")) or not (ROOT / name).exists():
             continue
         (source / name).parent.mkdir(parents=True, exist_ok=True)
-        (source / name).write_bytes((ROOT / name).read_bytes())
+        shutil.copy(ROOT / name, source / name, follow_symlinks=False)
     done = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     held = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
     data = [n for n in listed if Path(n).suffix in {".md", ".html", ".css", ".js", ".jsonl"} and "/" in n]
-    wanted = {n for n in data if n.startswith(("app/", "graph/", "nodes/", "tools/", "personaagent/"))}
+    rooms = ("graph/", "nodes/", "tools/")
+    wanted = {n for n in data if n.startswith("personaagent/")} | {
+        f"personaagent/{n}" for n in data if n.startswith(rooms)
+    }
+    assert {n.partition("/")[0] for n in held if ".dist-info/" not in n} == {"personaagent"}
     assert wanted and wanted <= held, wanted - held
     assert "personaagent/py.typed" in held
     assert any(n.startswith("personaagent/ledger/migrations/versions/0001") for n in held)

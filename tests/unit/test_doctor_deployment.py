@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from app.doctor import Check
-from app.doctor_deployment import deployment, langgraph_json
+from personaagent.app.doctor import Check
+from personaagent.app.doctor_deployment import deployment, langgraph_json
 from personaagent.settings import Settings
 
 SHARED = {"database_url": "postgresql://u:p@localhost/x"}
@@ -199,11 +199,14 @@ def test_our_langgraph_json_is_ok_and_none_is_no_finding(tmp_path: Path) -> None
     [
         ({"graphs": {}}, "names no graph"),
         ({"auth": None}, "has no auth.path"),
-        ({"auth": "app.server.auth:auth"}, "has no auth.path"),
+        ({"auth": "personaagent.app.server.auth:auth"}, "has no auth.path"),
         ({"graphs": {"agent": "./graph/gone.py:graph"}}, "./graph/gone.py"),
-        ({"graphs": {"agent": "graph.nowhere:graph"}}, "graph.nowhere:graph"),
-        ({"http": {"app": "app.gone:app"}}, "app.gone:app"),
-        ({"graphs": {"agent": {"path": "graph.agent:graph", "description": "the user's turn"}}}, "apostrophe"),
+        ({"graphs": {"agent": "personaagent.graph.nowhere:graph"}}, "personaagent.graph.nowhere:graph"),
+        ({"http": {"app": "personaagent.app.gone:app"}}, "personaagent.app.gone:app"),
+        (
+            {"graphs": {"agent": {"path": "personaagent.graph.agent:graph", "description": "a user's"}}},
+            "apostrophe",
+        ),
     ],
 )
 def test_a_langgraph_json_that_would_not_load_or_lets_anybody_in_is_a_failure(

@@ -167,6 +167,18 @@ async def test_endpoint_vectors_are_made_unit_length_and_blank_text_is_never_sen
     assert all(isinstance(text, str) and text.strip() for text in sent)
 
 
+@pytest.mark.parametrize("status", [400, 413, 500])
+async def test_a_text_that_is_too_long_is_cut_and_costs_no_other(status: int) -> None:
+    def answer(body: dict[str, Any]) -> tuple[int, Any]:
+        if any(len(text) > 600 for text in body["input"]):
+            return status, {"error": {"message": "input is too long: 512 tokens at most"}}
+        return data(*([1.0, float(len(text)), 0.0] for text in body["input"]))
+
+    async with endpoint(answer) as embedder:
+        vectors = await embedder.embed(["a", "bb", "x" * 5_400, "cccc"])
+    assert [round(float(row[1] / row[0])) for row in vectors] == [1, 2, 337, 4]
+
+
 REFUSALS: list[tuple[tuple[int, Any], type[Exception], str]] = [
     ((401, {"error": {"message": "bad key"}}), ModelDenied, "OPENAI_API_KEY"),
     ((403, {"error": {"message": "no"}}), ModelDenied, "OPENAI_API_KEY"),

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from evals.metrics import accuracy, macro_f1, mae, rmse, rouge_1, rouge_l, scores_of, unparsable
-from evals.stats import interval, paired
+from personaagent.evals.metrics import (
+    accuracy,
+    edit_cost,
+    log_likelihood,
+    macro_f1,
+    mae,
+    rmse,
+    rouge_1,
+    rouge_l,
+    scores_of,
+    unparsable,
+)
+from personaagent.evals.stats import interval, lowered, paired
 
 
 def test_a_label_is_right_only_when_it_is_exactly_the_truth_after_strip() -> None:
@@ -73,3 +86,16 @@ def test_users_are_what_is_drawn_where_there_are_many() -> None:
     users = {f"u{n}": [("a" if n % 2 else "b", "a")] * 50 for n in range(10)}
     found = interval(users, accuracy, rounds=400)
     assert found.high - found.low > 0.3
+
+
+def test_log_likelihood_has_a_floor_so_that_one_surprise_decides_nothing() -> None:
+    assert log_likelihood([1.0, 0.5]) == pytest.approx(math.log(0.5) / 2)
+    assert log_likelihood([0.0]) == pytest.approx(math.log(0.01))
+
+
+def test_a_cost_is_lowered_by_a_share_of_what_it_was() -> None:
+    ours = {"u": {"1": ("a b", "a b"), "2": ("a b", "a b")}}
+    theirs = {"u": {"1": ("a b", "c d"), "2": ("a b", "a b"), "3": ("not", "compared")}}
+    assert lowered(ours, theirs, edit_cost).value == 1
+    assert lowered(theirs, theirs, edit_cost).value == 0
+    assert lowered(ours, ours, edit_cost).value == 0  # nothing to lower

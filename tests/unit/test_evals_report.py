@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from test_evals_systems import CHOICES, colours
 
-from evals.evaluation import Wanted, evaluate
-from evals.langsmith import correct, distance, outputs, require_key, upload
-from evals.report import write
-from evals.report.geometry import jaccard, plane
-from evals.report.paper import reported
-from evals.tasks import Row, Task
 from personaagent.errors import InputError, SetupError
+from personaagent.evals.evaluation import Wanted, evaluate
+from personaagent.evals.langsmith import correct, distance, outputs, require_key, upload
+from personaagent.evals.report import write
+from personaagent.evals.report.geometry import jaccard, plane
+from personaagent.evals.report.paper import reported
+from personaagent.evals.tasks import Row, Task
 from personaagent.settings import Settings
 from scripted import HashEmbedder, ScriptedModels
 
@@ -156,8 +156,8 @@ def test_an_experiment_scores_what_was_recorded_without_sending_anything(tmp_pat
     from langsmith import Client
     from langsmith.schemas import Example
 
-    from evals.langsmith import experiment
-    from evals.records import find_runs
+    from personaagent.evals.langsmith import experiment
+    from personaagent.evals.records import find_runs
 
     task = colours()
     run(task, tmp_path, "last_label")
@@ -175,3 +175,15 @@ def test_an_experiment_scores_what_was_recorded_without_sending_anything(tmp_pat
     right = [float(row.answer == row.truth) for row in recorded.rows().values()]
     assert sorted(map(float, filter(lambda score: score is not None, scores))) == sorted(right)
     assert len(scores) == 6
+
+
+def test_the_likelihood_of_the_truth_stands_beside_accuracy_where_every_row_has_one(tmp_path: Path) -> None:
+    run(colours(), tmp_path, "weighted_vote", "nearest_neighbour")
+    html, markdown = write(tmp_path, HashEmbedder())
+    vote, nearest = (
+        next(line for line in markdown.read_text().splitlines() if line.startswith(f"| {name} "))
+        for name in ("weighted_vote", "nearest_neighbour")
+    )
+    assert "log-likelihood" in markdown.read_text()
+    assert "log-likelihood" in html.read_text()
+    assert vote.count("[") == nearest.count("[") + 1

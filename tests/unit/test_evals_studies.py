@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from test_evals_systems import colours
 
-from evals.disturb import flipped, turned
-from evals.evaluation import Wanted, evaluate
-from evals.records import find_runs
-from evals.report import write
-from evals.report.collect import prices_of, sheets
-from evals.report.curves import across, within
-from evals.studies import STUDIES, wanted_by
-from evals.systems.registry import parse
-from evals.tasks import Task, news, split
 from personaagent.errors import InputError
+from personaagent.evals.disturb import flipped, turned
+from personaagent.evals.evaluation import Wanted, evaluate
+from personaagent.evals.records import find_runs
+from personaagent.evals.report import write
+from personaagent.evals.report.collect import prices_of, sheets
+from personaagent.evals.report.curves import across, within
+from personaagent.evals.studies import STUDIES, wanted_by
+from personaagent.evals.systems.registry import parse
+from personaagent.evals.tasks import Task, news, split
 from personaagent.settings import Settings
 from scripted import HashEmbedder, ScriptedModels
 

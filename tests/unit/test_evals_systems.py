@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import HumanMessage
 
-from evals.cache import AnswerCache, CachedModels, saved_seconds
-from evals.records import Records
-from evals.runner import Plan, run
-from evals.systems import Bench
-from evals.systems.registry import SUMMARY, label, parse
-from evals.tasks import Row, Task, split
 from personaagent.errors import InputError, ModelOutputInvalid, ModelUnreachable
+from personaagent.evals.cache import AnswerCache, CachedModels, saved_seconds
+from personaagent.evals.records import Records
+from personaagent.evals.runner import Plan, run
+from personaagent.evals.systems import Bench
+from personaagent.evals.systems.registry import SUMMARY, label, parse
+from personaagent.evals.tasks import Row, Task, split
 from personaagent.models.meter import metering
 from personaagent.settings import Settings
 from scripted import HashEmbedder, ScriptedModels
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CHOICES = ("red", "green", "blue")
-MODEL_SYSTEMS = [name for name in SUMMARY if name not in ("majority", "last_label", "nearest_neighbour")]
+FREE = ("majority", "last_label", "nearest_neighbour", "weighted_vote")
+MODEL_SYSTEMS = [name for name in SUMMARY if name not in FREE]
 
 
 def colours(users: int = 2, rows: int = 10) -> Task:
@@ -124,11 +125,11 @@ async def test_ablations_lack_what_they_say(tmp_path: Path) -> None:
 
 async def test_alignment_runs_on_history_and_its_outcome_is_recorded(tmp_path: Path) -> None:
     models = ScriptedModels("x")
-    records = await answered("persona_agent:epochs=1,judge=3", models, tmp_path, colours(users=1))
+    records = await answered("persona_agent:epochs=1,judge=3", models, tmp_path, colours(users=1, rows=30))
     assert models.calls_of("simulator")
     assert records.users()["user0"].outcome
     simulated = "\n".join(call.text for call in models.calls_of("simulator"))
-    assert not any(row.query in simulated for row in split(colours(users=1))[0].test)
+    assert not any(row.query in simulated for row in split(colours(users=1, rows=30))[0].test)
 
 
 async def test_an_unusable_answer_is_recorded_as_wrong_and_a_dead_endpoint_stops_the_run(tmp_path: Path) -> None:
@@ -207,6 +208,49 @@ async def test_the_cache_tells_requests_apart_by_all_that_is_asked(tmp_path: Pat
     await models.choose("agent", [HumanMessage("q")], CHOICES[:2])
     assert len(inner.calls) == 6
     await models.close()
+
+
+class Sure(ScriptedModels):
+    """Models of an endpoint that tells probabilities, or that tells none."""
+
+    told: dict[str, float] | None = None
+    asked = 0
+
+    async def probabilities(self, *_: object) -> dict[str, float] | None:
+        self.asked += 1
+        return self.told
+
+
+@pytest.mark.parametrize("told", [{"red": 0.7, "green": 0.3}, None])
+async def test_probabilities_are_kept_by_their_choices(told: dict[str, float] | None, tmp_path: Path) -> None:
+    inner = Sure()
+    inner.told = told
+    models = CachedModels(inner, AnswerCache(tmp_path / "answers.sqlite"))
+    for _ in range(2):
+        assert await models.probabilities("agent", [HumanMessage("q")], CHOICES) == told
+    assert inner.asked == 1
+    await models.probabilities("agent", [HumanMessage("q")], CHOICES[:2])
+    assert inner.asked == 2
+    await models.close()
+
+
+async def test_a_bound_on_answers_is_part_of_the_request_and_binds_no_critic(tmp_path: Path) -> None:
+    inner = ScriptedModels("hello")
+    cache = AnswerCache(tmp_path / "answers.sqlite")
+    free, bound = CachedModels(inner, cache), CachedModels(inner, cache, answer_tokens=7)
+    for models, role in ((free, "simulator"), (bound, "simulator"), (bound, "agent"), (bound, "critic")):
+        await (await models.chat(role)).ainvoke("q")  # type: ignore[arg-type]
+    assert [call.kwargs.get("max_tokens") for call in inner.calls] == [None, 7, 7, None]
+    await bound.close()
+
+
+async def test_the_weighted_vote_counts_the_near_ones_most_and_gives_probabilities(tmp_path: Path) -> None:
+    rows = (await answered("weighted_vote", ScriptedModels(), tmp_path)).rows()
+    assert all(row.answer == row.truth and row.calls == 0 for row in rows.values())
+    # the same words about the same topic are nearer than those about another: more than a third each
+    assert all(row.p_truth is not None and 1 / 3 < row.p_truth <= 1 for row in rows.values())
+    rows = (await answered("majority", ScriptedModels(), tmp_path / "majority")).rows()
+    assert all(row.p_truth is None for row in rows.values())
 
 
 async def test_failures_are_not_kept(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from evals.tasks import Task, jsonl, lamp, news, prefeval, rating, split
-from evals.tasks.download import address, fetch
-from evals.tasks.registry import load_task
 from personaagent.errors import BadRow, InputError, SetupError
+from personaagent.evals.tasks import Task, jsonl, lamp, news, prefeval, rating, split
+from personaagent.evals.tasks.download import address, fetch
+from personaagent.evals.tasks.registry import load_task
 
 
 def lines(path: Path, rows: list[dict[str, object]]) -> Path:

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
-from evals.records import Records
-from evals.report.collect import sheets
-from evals.report.drill import drill_down
-from evals.runner import Plan, run
-from evals.systems import Bench
-from evals.systems.house import PAGES
-from evals.systems.registry import label, parse
-from evals.tasks import Row, Task, split
+from personaagent.evals.records import Records
+from personaagent.evals.report.collect import sheets
+from personaagent.evals.report.drill import drill_down
+from personaagent.evals.runner import Plan, run
+from personaagent.evals.systems import Bench
+from personaagent.evals.systems.house import PAGES
+from personaagent.evals.systems.registry import label, parse
+from personaagent.evals.tasks import Row, Task, split
 from personaagent.settings import Settings
+from personaagent.tools.wikipedia import NOTHING, RecordedWikipedia
 from scripted import HashEmbedder, ScriptedModels
-from tools.wikipedia import NOTHING, RecordedWikipedia
 
 MEMORY = {"recall", "profile"}
 

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from app.cli import main
-from app.server import auth, keys, tokens
-from app.server.identity import ASSISTANTS_WRITE, STUDIO_USER, Identity, identify, studio_allowed
 from issuer_house import AUDIENCE, HERE, ISSUER, Issuer
+from personaagent.app.cli import main
+from personaagent.app.server import auth, keys, tokens
+from personaagent.app.server.identity import ASSISTANTS_WRITE, STUDIO_USER, Identity, identify, studio_allowed
 from personaagent.errors import IdentityUnavailable, NotSignedIn, SetupError
-from personaagent.ownership import is_lane, lane_of, owner_of
+from personaagent.ownership import alignment_thread, is_alignment_thread, owner_of
 from personaagent.settings import Settings
 
 # --- development
@@ -93,12 +93,13 @@ async def test_a_users_name_may_have_any_letters(monkeypatch: pytest.MonkeyPatch
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
-def test_marks_and_lanes_of_two_users_are_never_the_same(one: str, other: str) -> None:
+def test_marks_of_two_users_are_never_the_same_and_a_name_tells_no_thread(one: str, other: str) -> None:
     one, other = (name.encode("utf-8", "replace").decode() for name in (one, other))
     assert (owner_of(one) == owner_of(other)) is (one == other)
-    assert (lane_of(one) == lane_of(other)) is (one == other)
-    assert is_lane(lane_of(one))
-    assert not is_lane(uuid4())
+    assert (alignment_thread(one, "salt") == alignment_thread(other, "salt")) is (one == other)
+    assert alignment_thread(one, "salt") != alignment_thread(one, "another"), "a name alone does not tell it"
+    assert is_alignment_thread(alignment_thread(one, "salt"))
+    assert not is_alignment_thread(uuid4())
 
 
 # --- API keys
@@ -169,6 +170,30 @@ async def test_a_damaged_key_file_lets_nobody_in(by_key: Settings, line: str) ->
         out.write(line + "\n")
     with pytest.raises(SetupError, match="line 2"):
         await identify({"X-Api-Key": key}, by_key)
+
+
+async def test_a_line_that_was_never_written_to_its_end_keeps_nobody_out(by_key: Settings) -> None:
+    path = keys.path_of(by_key)
+    key, _ = keys.add(path, "ann")
+    with path.open("a") as out:
+        out.write('{"id": "b1", "user')  # the process was killed here
+    assert (await identify({"X-Api-Key": key}, by_key)).user_id == "ann"
+    other, _ = keys.add(path, "bob")
+    for credential, user in ((key, "ann"), (other, "bob")):
+        assert (await identify({"X-Api-Key": credential}, by_key)).user_id == user
+    path.write_text(path.read_text().rstrip("\n"))  # the last line is whole but for its end
+    keys.revoke(path, keys.read(path)[other.split("_")[1]])
+    with pytest.raises(NotSignedIn, match="revoked"):
+        await identify({"X-Api-Key": other}, by_key)
+
+
+def test_no_key_is_made_in_a_file_that_lets_nobody_in(by_key: Settings) -> None:
+    path = keys.path_of(by_key)
+    keys.add(path, "ann")
+    with path.open("a") as out:
+        out.write("{\n")
+    with pytest.raises(SetupError, match="line 2"):
+        keys.add(path, "bob")
 
 
 async def test_a_second_line_cannot_take_a_keys_id_for_another_user(by_key: Settings) -> None:
@@ -407,3 +432,20 @@ def _hs256(claims: dict[str, Any], secret: bytes) -> str:
     parts = [json.dumps({"alg": "HS256", "kid": "k1"}).encode(), json.dumps(claims).encode()]
     text = b".".join(urlsafe_b64encode(part).rstrip(b"=") for part in parts)
     return (text + b"." + urlsafe_b64encode(hmac.digest(secret, text, "sha256")).rstrip(b"=")).decode()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://10.0.0.1/", "http://127.0.0.1:2024/", "http://[fc00::1]/", "http://168.63.129.16/", "/threads", "x://["],
+)
+async def test_webhooks_do_not_go_into_the_deployments_own_network(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        return [host]
+
+    monkeypatch.setattr(auth, "resolve_host", resolve)
+    with pytest.raises(HTTPException) as refused:
+        await auth._check_webhook(url)
+    assert refused.value.status_code == 422
+    await auth._check_webhook("https://93.184.216.34/hook")
+    monkeypatch.setattr(auth, "SETTINGS", Settings(webhook_hosts=frozenset({"10.0.0.1"})))
+    await auth._check_webhook("http://10.0.0.1/hook")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -10,7 +11,15 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from personaagent.errors import InputError, ModelDenied, ModelOutputInvalid, ModelRefused
-from personaagent.models.constrained import choice_schema, choose, gbnf, match_choice, parse_object, structured
+from personaagent.models.constrained import (
+    choice_schema,
+    choose,
+    gbnf,
+    match_choice,
+    parse_object,
+    probabilities,
+    structured,
+)
 from scripted import Reply, ScriptedModel
 
 ASKED: list[BaseMessage] = [SystemMessage("frame"), HumanMessage("Which?")]
@@ -158,3 +167,23 @@ async def test_constrained_answers_stay_out_of_the_message_stream() -> None:
 def test_deeply_nested_json_is_refused_not_a_crash() -> None:
     with pytest.raises(ModelOutputInvalid):
         parse_object('{"a":' * 100_000)
+
+
+def first_tokens(*said: tuple[str, float]) -> AIMessage:
+    top = [{"token": token, "logprob": math.log(p)} for token, p in said]
+    return AIMessage("x", response_metadata={"logprobs": {"content": [{"token": said[0][0], "top_logprobs": top}]}})
+
+
+async def test_probabilities_are_read_from_the_first_token_and_shared_by_choices_that_begin_alike() -> None:
+    reply = first_tokens(("pol", 0.4), (" Wo", 0.2), ("ent", 0.1), ("banana", 0.3))
+    chat = answering(reply)
+    found = await probabilities(chat, ASKED, ["politics", "women", "world news", "entertainment"])
+    assert found == pytest.approx({"politics": 4 / 7, "women": 1 / 7, "world news": 1 / 7, "entertainment": 1 / 7})
+    assert (chat.calls[0].kwargs["logprobs"], chat.calls[0].kwargs["max_tokens"]) == (True, 1)
+
+
+async def test_an_endpoint_without_log_probabilities_gives_an_empty_answer_and_a_model_that_chats_none() -> None:
+    assert await probabilities(answering("politics"), ASKED, ["politics", "crime"]) == {}
+    assert (
+        await probabilities(answering(first_tokens(("The", 0.9), ("pol", 0.1))), ASKED, ["politics", "crime"]) is None
+    )

@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from personaagent.errors import ModelDenied, ModelError, ModelOutputInvalid, ModelRefused, ModelUnreachable, SetupError
+from personaagent.errors import (
+    ContextTooLong,
+    ModelDenied,
+    ModelError,
+    ModelOutputInvalid,
+    ModelRefused,
+    ModelUnreachable,
+    SetupError,
+)
 from personaagent.models.chat import ModelsFromSettings
 from personaagent.models.meter import metering
 from personaagent.settings import Settings
@@ -76,7 +84,7 @@ CASES: list[tuple[str, Raw, type[ModelError], str]] = [
     ("unknown model", http(404, error_body("no such model")), ModelUnreachable, "PERSONAAGENT_MODEL"),
     ("no quota", http(429, error_body("slow down")), ModelUnreachable, "slow down"),
     ("server error", http(500, error_body("boom")), ModelUnreachable, "boom"),
-    ("too long", http(400, error_body("prompt is too long\nfor m1")), ModelRefused, "prompt is too long for m1"),
+    ("too long", http(400, error_body("prompt is too long\nfor m1")), ContextTooLong, "prompt is too long for m1"),
     ("unprocessable", http(422, "not even json"), ModelRefused, "422"),
     ("a web page", http(200, "<html>hi</html>", "text/html"), ModelOutputInvalid, "/v1"),
     ("broken json", http(200, '{"choices": [', "application/json"), ModelOutputInvalid, "/v1"),

@@ -12,11 +12,11 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from app.server import keys, tokens
-from app.server.session import COOKIE, kept_secret
-from graph.services import Services
 from issuer_house import AUDIENCE, ISSUER, Issuer
 from page_house import Browser, key_of, services_in
+from personaagent.app.server import keys, tokens
+from personaagent.app.server.session import COOKIE, kept_secret
+from personaagent.graph.services import Services
 
 
 @pytest.fixture
@@ -165,5 +165,15 @@ async def test_a_session_of_development_mode_is_worth_nothing_on_another_machine
     assert (await here.get("/me")).status_code == 200
     there = Browser(services, peer="192.0.2.7")
     there.http.cookies = here.http.cookies
-    assert (await there.get("/me")).status_code == 303
+    assert (await there.get("/me")).status_code == 403
     await services.close()
+
+
+@pytest.mark.parametrize("held", [b"", b"x", b"x" * 31])
+def test_a_secret_that_is_too_short_to_sign_with_is_made_anew(tmp_path: Path, held: bytes) -> None:
+    path = tmp_path / "session_secret"
+    path.write_bytes(held)
+    made = kept_secret(path)
+    assert len(made) >= 32 and made != held
+    assert kept_secret(path) == made
+    assert path.stat().st_mode & 0o077 == 0

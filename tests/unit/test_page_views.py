@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from app.server.http import build_app
-from app.server.page.forgetting import foresee
-from graph.services import Services
 from graph_house import past
 from page_house import CANARY, Browser, services_in
+from personaagent.app.server.http import build_app
+from personaagent.graph.services import Services
 from personaagent.memory.forgetting import Selection
 from personaagent.ports import Where
 from personaagent.types import Candidate, Clause, Critique, FactOperation, Section, Verdict
@@ -77,7 +76,7 @@ async def test_what_forgetting_would_take_is_what_it_takes(services: Services) -
     clauses = (Clause(text="from a", evidence=("ann-2",)), Clause(text="from b", evidence=("ann-3",)))
     await services.personas.append("ann", {Section.WHO: clauses}, "manual", expected_parent=None)
     selection = Selection(where=Where(task="a"))
-    seen = await foresee(services, "ann", selection)
+    seen = await services.forgetter.preview("ann", selection)
     assert (seen.memories, seen.facts, seen.trimmed, seen.clauses) == (3, ("only a",), 1, ("from a",))
     report = await services.forgetter.forget("ann", selection)
     assert (len(report.interactions), len(report.facts_deleted), len(report.facts_trimmed)) == (3, 1, 1)
@@ -94,7 +93,7 @@ async def test_after_forgetting_everything_reading_the_page_makes_nothing_anew(
     assert "Forget everything" in (await ann.get("/me/forget?everything=yes")).text
     report = await ann.post("/me/forget", everything="yes", sure="yes")
     assert "1 version gone" in report.text
-    for path in ("/me", "/me/history", "/me/memories", "/me/facts", "/me/try", "/me/data"):
+    for path in ("/me", "/me/persona", "/me/history", "/me/memories", "/me/facts", "/me/try", "/me/data"):
         assert (await ann.get(path)).status_code == 200
     assert await services.personas.current("ann") is None
     assert await services.episodic.count("bob") == 1
@@ -103,7 +102,7 @@ async def test_after_forgetting_everything_reading_the_page_makes_nothing_anew(
 def test_no_route_of_ours_hides_one_of_langgraph_server(services: Services) -> None:
     own = {getattr(route, "path", "") for route in build_app(lambda: services, services.settings).routes}
     outside = {path for path in own if path != "/me" and not path.startswith(("/me/", "/api/v1/"))}
-    assert outside == {"/healthz", "/readyz", "/metrics"}
+    assert outside == {"/mcp", "/v1/models", "/v1/chat/completions", "/healthz", "/readyz", "/metrics"}
 
 
 async def test_the_history_shows_what_had_gone_wrong_before_each_change_as_text(

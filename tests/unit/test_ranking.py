@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from personaagent.memory.ranking import lexical_text, near_duplicates, ranked, recency, words_of
+from personaagent.memory.ranking import by_words, lexical_text, near_duplicates, ranked, recency, words_of
 from personaagent.types import Interaction, Recall
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -80,3 +80,12 @@ def test_a_labelled_duplicate_takes_the_place_of_its_group() -> None:
 def test_words_are_counted_of_what_the_user_said_only() -> None:
     assert lexical_text(recall("question", 1, truth="truth").interaction) == "question\ntruth"
     assert lexical_text(recall("question", 1).interaction) == "question"
+
+
+def test_without_an_index_shared_words_are_what_counts_the_rare_ones_most() -> None:
+    texts = ["I am allergic to nuts", "What should I cook?", "What should I read?", "nothing in common"]
+    past = [recall(text, 1).interaction for text in texts]
+    found = ranked(by_words("What should I cook without nuts?", past), 3, 180.0)
+    assert found[0].interaction.query == "What should I cook?"
+    assert {hit.interaction.query for hit in found} == set(texts[:3])
+    assert by_words("", past) == []

@@ -15,9 +15,9 @@ import pytest
 from langchain_core.messages import HumanMessage
 from structlog.contextvars import get_contextvars
 
-from graph.watch import Watch
 from personaagent.context import Context
 from personaagent.foreground import Foreground
+from personaagent.graph.watch import Watch
 from personaagent.limits import Limiter
 from personaagent.settings import Settings
 from personaagent.telemetry.logs import bound, hashed_user, set_up_logs

@@ -11,13 +11,13 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from prometheus_client import REGISTRY
 
-from graph.agent import build_agent
-from graph.alignment import build_alignment
-from graph.services import Services
 from graph_house import Build, build, past  # noqa: F401  (a fixture)
 from memory_house import episode
 from personaagent.context import Context
 from personaagent.errors import IndexUnavailable, LedgerUnavailable, ModelUnreachable
+from personaagent.graph.agent import build_agent
+from personaagent.graph.alignment import build_alignment
+from personaagent.graph.services import Services
 from personaagent.telemetry import metrics
 from personaagent.types import ToolTrace
 from scripted import ScriptedModels
@@ -51,7 +51,7 @@ async def turn(services: Services, text: str, user: str = "ann") -> dict[str, An
 async def test_a_turn_is_timed_by_node_and_counted_by_role(build: Build) -> None:  # noqa: F811
     change = Change()
     await turn(build(ScriptedModels(agent="Solaris")), "Which film?")
-    for node in ("load_persona", "retrieve_memory", "reason", "write_memory", "infer_feedback"):
+    for node in ("load_persona", "retrieve_memory", "reason", "write_memory"):
         assert change("personaagent_node_seconds_count", graph="agent", node=node) == 1
     assert change("personaagent_model_seconds_count", role="agent") == 1
     assert change("personaagent_model_calls_total", role="agent", outcome="ok") == 1
@@ -145,7 +145,7 @@ def test_the_final_state_says_what_became_of_an_alignment(result: dict[str, Any]
 
 async def test_a_simulated_turn_is_not_taken_for_a_live_one(build: Build) -> None:  # noqa: F811
     services = build(ScriptedModels(choose=lambda *_: "rock", agent="rock", simulator="rock"))
-    await services.episodic.append_many("ann", [past("ann", n, "rock", choices=("rock", "jazz")) for n in range(6)])
+    await services.episodic.append_many("ann", [past("ann", n, "rock", choices=("rock", "jazz")) for n in range(12)])
     change = Change()
     await build_alignment(services).compile().ainvoke({}, context=Context(user_id="ann", align_epochs=1))
     assert change("personaagent_node_seconds_count", graph="simulation", node="reason") > 0

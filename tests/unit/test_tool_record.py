@@ -15,9 +15,9 @@ from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.proposers.histogram import HistogramProposer
 from personaagent.persona.proposers.tooling import tool_clauses
 from personaagent.persona.shape import check_clause
+from personaagent.tools.space import action_space
+from personaagent.tools.spec import ToolSpec
 from personaagent.types import Candidate, Clause, Interaction, Section, ToolTrace
-from tools.space import action_space
-from tools.spec import ToolSpec
 
 
 def call(name: str, query: str = "Solaris", outcome: Any = "ok", used: bool | None = None) -> ToolTrace:

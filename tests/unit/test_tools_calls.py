@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage
 
-from tools.approval import Decision, approval_request, parse_decisions
-from tools.calculator import calculator_tool
-from tools.calls import calls_in_text
+from personaagent.tools.approval import Decision, approval_request, parse_decisions
+from personaagent.tools.calculator import calculator_tool
+from personaagent.tools.calls import calls_in_text
 
 NAMES = ("calculator", "recall")
 CALL = '{"name": "calculator", "arguments": {"expression": "1+1"}}'

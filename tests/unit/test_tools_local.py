@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from personaagent.errors import SetupError
-from tools.calculator import calculate
-from tools.calendar_ics import calendar_tool
-from tools.current_time import current_time_tool
-from tools.house import FileTools, OwnFiles, read_config
-from tools.notes import notes_tool
-from tools.spec import ToolCall, ToolFault, ToolSpec
-from tools.table_csv import table_tool
-from tools.wikipedia import RecordedWikipedia, wikipedia_tool
+from personaagent.tools.calculator import calculate
+from personaagent.tools.calendar_ics import calendar_tool
+from personaagent.tools.current_time import current_time_tool
+from personaagent.tools.house import FileTools, OwnFiles, read_config
+from personaagent.tools.notes import notes_tool
+from personaagent.tools.spec import ToolCall, ToolFault, ToolSpec
+from personaagent.tools.table_csv import table_tool
+from personaagent.tools.wikipedia import RecordedWikipedia, wikipedia_tool
 
 THEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

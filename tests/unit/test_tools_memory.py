@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from personaagent.ports import EpisodicMemory, SemanticMemory, Where
+from personaagent.tools.correct import correct_tool
+from personaagent.tools.forget import forget_tool
+from personaagent.tools.profile import profile_tool
+from personaagent.tools.recall import recall_tool
+from personaagent.tools.remember import remember_tool
+from personaagent.tools.spec import ToolCall, ToolSpec
 from personaagent.types import Fact, Interaction, Recall, UserProfile
-from tools.correct import correct_tool
-from tools.forget import forget_tool
-from tools.profile import profile_tool
-from tools.recall import recall_tool
-from tools.remember import remember_tool
-from tools.spec import ToolCall, ToolSpec
 
 
 def day(n: int) -> datetime:

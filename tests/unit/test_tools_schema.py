@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from tools.spec import ToolCall, ToolSpec, brief_schema
+from personaagent.tools.spec import ToolCall, ToolSpec, brief_schema
 
 
 class Arguments(BaseModel):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from tools.page import PageReader, is_public, page_tool
-from tools.spec import ToolCall, ToolFault
-from tools.web_search import web_search_tool
-from tools.wikipedia import LiveWikipedia
+from personaagent.tools.page import PageReader, is_public, page_tool
+from personaagent.tools.spec import ToolCall, ToolFault
+from personaagent.tools.web_search import web_search_tool
+from personaagent.tools.wikipedia import LiveWikipedia
 
 PUBLIC = "93.184.216.34"
 HOSTS = {"site.example": [PUBLIC], "evil.example": ["10.0.0.5"], "mixed.example": [PUBLIC, "127.0.0.1"]}
@@ -22,7 +25,12 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 def reader(handler: Callable[[httpx.Request], httpx.Response], **options: Any) -> PageReader:
-    return PageReader(resolve=resolve, transport=httpx.MockTransport(handler), **options)
+    def over_the_wire(request: httpx.Request) -> httpx.Response:
+        told = handler(request)
+        body = told.stream if not told.is_stream_consumed else httpx.ByteStream(told.content)
+        return httpx.Response(told.status_code, headers=told.headers, stream=body)
+
+    return PageReader(resolve=resolve, transport=httpx.MockTransport(over_the_wire), **options)
 
 
 def never(request: httpx.Request) -> httpx.Response:
@@ -32,7 +40,9 @@ def never(request: httpx.Request) -> httpx.Response:
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",  # noqa: S104
-     "::1", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::", "localhost", ""],
+     "::1", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::", "localhost", "",
+     "192.0.0.192", "168.63.129.16", "192.88.99.1", "fec0::1", "64:ff9b:1::1", "64:ff9b:1::a00:1", "::10.0.0.1",
+     "::7f00:1", "::ffff:0:7f00:1", "3fff::1", "5f00::1"],
 )  # fmt: skip
 def test_private_addresses_are_not_public(address: str) -> None:
     assert not is_public(address)
@@ -76,6 +86,69 @@ async def test_the_connection_goes_to_the_address_that_was_checked() -> None:
     text = await reader(handler).read("https://site.example/old")
     assert text.splitlines()[0] == "T"
     assert "Hello" in text and "bad()" not in text and "menu" not in text
+
+
+def packed(times: int, size: int) -> bytes:
+    """``size`` bytes of spaces, compressed so many times."""
+    body = b" " * size
+    for _ in range(times):
+        body = gzip.compress(body)
+    return body
+
+
+def answer(body: bytes, **headers: str) -> httpx.Response:
+    told = {"content-type": "text/html"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(200, headers=told, stream=httpx.ByteStream(body))
+
+
+@pytest.mark.parametrize("coding", ["gzip, gzip", "deflate", "br", "zstd", "gzip;q=1", "compress"])
+async def test_a_page_is_unpacked_once_and_by_one_coding_only(coding: str) -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        assert request.headers["accept-encoding"] == "gzip"
+        return answer(packed(2, 1_000), content_encoding=coding)
+
+    with pytest.raises(ToolFault, match="packed as"):
+        await reader(handler).read("http://site.example/")
+
+
+async def test_a_page_is_inflated_no_further_than_its_limit() -> None:
+    bomb = packed(1, 200_000_000)
+    assert len(bomb) < 250_000
+    tracemalloc.start()
+    try:
+        text = await reader(lambda r: answer(bomb, content_encoding="gzip", content_type="text/plain")).read(
+            "http://site.example/"
+        )
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+    assert text == ""
+    told = await reader(lambda r: answer(gzip.compress(b"<p>Hello"), content_encoding="gzip")).read(
+        "http://site.example/"
+    )
+    assert told == "Hello"
+    with pytest.raises(ToolFault, match="not packed as it says"):
+        await reader(lambda r: answer(b"<p>plain", content_encoding="gzip")).read("http://site.example/")
+
+
+@pytest.mark.parametrize("piece", ["<!--", "<![CDATA[", "</", "<?", "<a"])
+async def test_html_that_a_parser_never_ends_with_is_given_up_and_keeps_nobody_waiting(piece: str) -> None:
+    hostile = (piece * (1_000_000 // len(piece))).encode()
+    slow = reader(lambda r: answer(hostile), parse_s=1.0)
+    reading = [asyncio.create_task(slow.read("http://site.example/")) for _ in range(2)]
+    # the pool that everything else shares is free meanwhile, with more reads under way than it has threads
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 60) == "free"
+    for read in reading:
+        with pytest.raises(ToolFault, match="too tangled"):
+            await read
+
+
+@pytest.mark.parametrize(
+    "url", ["http://\uff11\uff12\uff17.\uff10.\uff10.\uff11/", "http://ⓛocalhost/", "http://" + "ä" * 80 + ".example/"]
+)
+async def test_a_host_in_other_letters_is_the_host_that_it_stands_for(url: str) -> None:
+    with pytest.raises(ToolFault):
+        await reader(never).read(url)
 
 
 async def test_endless_redirects_and_huge_and_binary_pages_end() -> None:

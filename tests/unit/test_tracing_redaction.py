@@ -7,7 +7,7 @@ import json
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 
-from personaagent.ownership import lane_of
+from personaagent.ownership import alignment_thread
 from personaagent.tracing.redaction import Content, Redaction, mask_text
 
 USER = "zora@example.org"
@@ -73,5 +73,5 @@ def test_full_tells_texts() -> None:
 
 
 def test_the_thread_of_background_work_is_hashed_because_it_is_made_of_the_user_id() -> None:
-    lane = lane_of(USER)
+    lane = alignment_thread(USER, "salt")
     assert Redaction("full", [USER]).metadata({"thread_id": lane})["thread_id"].startswith("thread:")

@@ -18,6 +18,7 @@ class ProposalContext:
     simulations: tuple[Simulation, ...] = ()  # of the incumbent on ``teach``
     teach: tuple[Interaction, ...] = ()
     history: tuple[Interaction, ...] = ()  # labelled, oldest first, from before the judging ones; ``teach`` included
+    commented: tuple[Interaction, ...] = ()  # with a comment, labelled or not, oldest first, from the same time
     pins: tuple[str, ...] = ()
     token_budget: int
     variant: int = 0  # another number asks for another candidate

@@ -10,17 +10,21 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from personaagent.errors import InvalidPersona, ModelError
 from personaagent.memory.statistics import describe
+from personaagent.persona.answers import numbered
+from personaagent.persona.form import understood
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.shape import MAX_CLAUSE_CHARS, sound_clauses, validate_sections
-from personaagent.persona.step import bounded_step
+from personaagent.persona.step import bounded_step, without
+from personaagent.persona.verify import verify
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
 from personaagent.text import one_line
-from personaagent.types import Candidate, Clause, Section, Sections, evidence_of
+from personaagent.types import Candidate, Clause, Section, Sections, Simulation, TextualLoss, clauses_of, evidence_of
 
 MAX_CHANGE = 0.8  # of the words, in one step; of a wholesale replacement only a part is taken
 WORDS_PER_TOKEN = 0.6
 NO_BUDGET = 10**6  # tokens; what is too long is cut by the step
+LABEL_CHARS = 60
 HABIT_ROWS = 50  # newest labelled interactions whose statistics the editor sees
 
 _EMPHASES = (
@@ -68,7 +72,8 @@ class GradientProposer:
 
         Clauses that may not stand in a persona are dropped one by one, so that one poisoned label does not keep a
         user's persona from being aligned, and of a rewrite that goes too far a part is taken (``bounded_step``). A
-        new clause that names no evidence stands on the mistakes that it was written from.
+        new clause that names no evidence stands on the mistakes that it was written from, and one that does not
+        explain the user's other interactions is left out (``verify``).
         """
         if self._models.embedded:
             return self._refuse("the embedded model cannot write a persona: set OPENAI_API_KEY or OPENAI_BASE_URL")
@@ -77,11 +82,15 @@ class GradientProposer:
         ids = _numbered(context)
         try:
             answer = await self._models.structured("editor", _messages(context, ids), PERSONA_SCHEMA)
-            wanted = validate_sections(
+            written = validate_sections(
                 _grounded(sound_clauses(_parsed(answer, ids), ids), context),
                 budget_tokens=NO_BUDGET,
                 known_ids=ids,
             )
+            known = _texts(context.incumbent)
+            new = [clause for clause in clauses_of(written) if clause.text not in known]
+            verified = await verify(self._models, new, context.history)
+            wanted = without(written, context.incumbent, [clause for clause in new if clause not in verified.kept])
             valid = validate_sections(
                 bounded_step(
                     context.incumbent, wanted, budget_tokens=context.token_budget, max_change=self._max_change
@@ -94,11 +103,23 @@ class GradientProposer:
         except (ModelError, InvalidPersona) as error:
             return self._refuse(str(error))
         if _texts(valid) == _texts(context.incumbent):
+            if verified.dropped:
+                return self._refuse(f"no new clause stands: {'; '.join(verified.dropped)}")
             return self._refuse("the editor returned the persona unchanged")
-        return Candidate(proposer=self.name, sections=valid, reason=f"from {len(context.losses)} critiques")
+        left_out = f"; left out: {'; '.join(verified.dropped)}" if verified.dropped else ""
+        return Candidate(proposer=self.name, sections=valid, reason=f"from {len(context.losses)} critiques{left_out}")
 
     def _refuse(self, reason: str) -> Refusal:
         return Refusal(proposer=self.name, reason=reason)
+
+
+def _said(losses: Sequence[TextualLoss]) -> dict[str, list[str]]:
+    """The interactions by what is said of them, worst first."""
+    said: dict[str, list[str]] = {}
+    for told in sorted(losses, key=lambda told: -told.loss):
+        if told.error is None and told.critique:
+            said.setdefault(told.critique, []).append(told.interaction_id)
+    return said
 
 
 def aggregate(context: ProposalContext) -> str:
@@ -106,19 +127,21 @@ def aggregate(context: ProposalContext) -> str:
     numbers = {interaction.id: number for number, interaction in enumerate(context.teach, start=1)}
     missed = {s.interaction_id: s for s in context.simulations if s.loss > 0 and s.error is None}
     implicit = {i.id for i in context.teach if i.truth_source == "implicit"}
-    said: dict[str, list[str]] = {}
-    for told in sorted(context.losses, key=lambda told: -told.loss):
-        if told.error is None and told.critique:
-            said.setdefault(told.critique, []).append(told.interaction_id)
     lines = []
-    for critique, examples in said.items():
+    for critique, examples in _said(context.losses).items():
         shown = ", ".join(str(numbers[i]) for i in examples if i in numbers)
         doubt = " (inferred, not said by the user)" if implicit.issuperset(examples) else ""
-        pairs = [f"answered {one_line(missed[i].actual, 60)!r}, wanted {one_line(missed[i].expected, 60)!r}"
-                 for i in examples if i in missed]  # fmt: skip
+        pairs = [_pair(missed[i]) for i in examples if i in missed]
         lines.append(f"examples {shown}{doubt}: {'; '.join([*pairs, critique])}")
     right = sum(1 for s in context.simulations if s.loss == 0)
     return "\n".join([*lines, f"{right} of {len(context.simulations)} simulated answers were right."])
+
+
+def _pair(missed: Simulation) -> str:
+    measured = ""
+    if len(missed.expected) > LABEL_CHARS:  # a label has no form
+        measured = f" ({' '.join(understood(missed.actual, missed.expected))})"
+    return f"answered {one_line(missed.actual, 60)!r}, wanted {one_line(missed.expected, 60)!r}{measured}"
 
 
 def _messages(context: ProposalContext, ids: Sequence[str]) -> list[SystemMessage | HumanMessage]:
@@ -158,7 +181,7 @@ def _parsed(answer: dict[str, Any], ids: Sequence[str]) -> Sections:
     for section in Section:
         items = given.get(section.value)
         sections[section] = tuple(
-            Clause(text=item["text"], evidence=_evidence(item.get("evidence"), ids))
+            Clause(text=item["text"], evidence=tuple(numbered(item.get("evidence"), ids)))
             for item in (items if isinstance(items, list) else [])
             if isinstance(item, dict) and isinstance(item.get("text"), str)
         )
@@ -166,12 +189,14 @@ def _parsed(answer: dict[str, Any], ids: Sequence[str]) -> Sections:
 
 
 def _grounded(sections: Sections, context: ProposalContext) -> Sections:
-    """The sections, each new clause with evidence: where it names none, the examples that went wrong."""
-    known = _texts(context.incumbent)
+    """The sections: a clause that stands keeps its kind, a new one that names no evidence has what went wrong."""
+    known = {clause.text: clause.kind for clause in clauses_of(context.incumbent)}
     mistakes = tuple(told.interaction_id for told in context.losses if told.loss > 0 and told.error is None)
     return {
         section: tuple(
-            clause if clause.evidence or clause.text in known else replace(clause, evidence=mistakes)
+            replace(clause, kind=known[clause.text])
+            if clause.text in known
+            else replace(clause, evidence=clause.evidence or mistakes)
             for clause in clauses
         )
         for section, clauses in sections.items()
@@ -179,9 +204,4 @@ def _grounded(sections: Sections, context: ProposalContext) -> Sections:
 
 
 def _texts(sections: Sections) -> set[str]:
-    return {clause.text for clauses in sections.values() for clause in clauses}
-
-
-def _evidence(given: object, ids: Sequence[str]) -> tuple[str, ...]:
-    numbers = given if isinstance(given, list) else []
-    return tuple(ids[n - 1] for n in numbers if type(n) is int and 1 <= n <= len(ids))
+    return {clause.text for clause in clauses_of(sections)}

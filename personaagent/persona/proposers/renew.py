@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Literal
 
 from personaagent.errors import InvalidPersona
-from personaagent.memory.statistics import MIN_ROWS, by_task, describe, is_closed, statistic_kind
+from personaagent.memory.statistics import MIN_ROWS, by_task, counted_kind, is_closed, ranges
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.proposers.telling import contrast_clauses, example_clauses, sign_clauses
 from personaagent.persona.proposers.tooling import tool_clauses
 from personaagent.persona.proposers.turning import since_turn
-from personaagent.persona.shape import sound_clauses, token_count, validate_sections
-from personaagent.types import Candidate, Clause, Interaction, Section, Sections, evidence_of
+from personaagent.persona.shape import sound_clauses, to_text, token_count, validate_sections
+from personaagent.types import Candidate, Clause, Interaction, Section, Sections, clauses_of, evidence_of
 
 Kind = Literal["habits", "tools", "signs", "contrast", "examples"]
 
-COUNTED_TOKENS = 220  # of all counted clauses, so that a persona does not grow with its kinds
+COUNTED_TOKENS = 240  # of all counted clauses, so that a persona does not grow with its kinds
 HALF_LIVES = (15.0, 5.0, 40.0)  # labels after which one counts half, by variant
 
 _Written = tuple[Section, Clause]
@@ -35,23 +37,17 @@ def renew(
     """
     current, turns = since_turn(context.history, context.incumbent)
     refuted = {i.id for i in context.history} - {i.id for i in current}
-    standing = {kind for clauses in context.incumbent.values() for c in clauses if (kind := statistic_kind(c.text))}
+    standing = set(filter(None, map(counted_kind, clauses_of(context.incumbent))))
     wanted = list(dict.fromkeys(["habits", "tools", *kinds, *sorted(standing)]))
-    written = _sound([*((Section.WHO, clause) for clause in turns), *_clauses(context, current, wanted)])
-    kept = {
-        section: tuple(
-            clause
-            for clause in clauses
-            if statistic_kind(clause.text) is None and clause.text not in without and not _refuted(clause, refuted)
-        )
-        for section, clauses in context.incumbent.items()
-    }
+    written = _sound(
+        [*((Section.WHO, replace(clause, kind="turned")) for clause in turns), *_clauses(context, current, wanted)]
+    )
+    kept = _kept(context.incumbent, without, refuted)
     if not written:
-        return Refusal(proposer=name, reason=f"fewer than {MIN_ROWS} labelled interactions of any task")
-    while written and (
-        token_count(_merged(kept, written)) > context.token_budget or token_count(_merged({}, written)) > COUNTED_TOKENS
-    ):
-        written.pop()
+        return Refusal(
+            proposer=name, reason=f"fewer than {MIN_ROWS} labelled interactions of any task with labels or scores"
+        )
+    written = _fitting(kept, written, context.token_budget)
     if not written:
         return Refusal(proposer=name, reason="the persona's other clauses leave no room in the token budget")
     standing_ids = set(evidence_of(context.incumbent))
@@ -60,34 +56,50 @@ def renew(
         sections = validate_sections(_merged(kept, written), budget_tokens=context.token_budget, known_ids=known)
     except InvalidPersona as error:
         return Refusal(proposer=name, reason=str(error))
-    if _texts(sections) == _texts(context.incumbent):
+    if to_text(sections, evidence=False) == to_text(context.incumbent, evidence=False):
         return Refusal(proposer=name, reason="what it would say is already in the persona")
     return Candidate(proposer=name, sections=sections, reason=f"counted in {len(context.history)} labels")
 
 
-def _refuted(clause: Clause, refuted: Collection[str]) -> bool:
-    return bool(clause.evidence) and all(evidence in refuted for evidence in clause.evidence)
+def _kept(incumbent: Sections, without: Collection[str], refuted: set[str]) -> dict[Section, tuple[Clause, ...]]:
+    """The clauses that nobody counts, less those in ``without`` and those that stand on what is refuted alone."""
+
+    def stays(clause: Clause) -> bool:
+        stands = not clause.evidence or not refuted.issuperset(clause.evidence)
+        return stands and counted_kind(clause) is None and clause.text not in without
+
+    return {section: tuple(filter(stays, clauses)) for section, clauses in incumbent.items()}
+
+
+def _fitting(kept: Sections, written: Sequence[_Written], budget: int) -> list[_Written]:
+    """The first of the counted clauses for which there is room."""
+    fitting = list(written)
+    while fitting and (
+        token_count(_merged(kept, fitting)) > budget or token_count(_merged({}, fitting)) > COUNTED_TOKENS
+    ):
+        fitting.pop()
+    return fitting
 
 
 def _clauses(context: ProposalContext, current: Sequence[Interaction], kinds: Sequence[str]) -> list[_Written]:
     half_life = HALF_LIVES[context.variant % len(HALF_LIVES)]
     tasks = by_task(current, half_life)
     closed = {task: rows for task, rows in tasks.items() if len(rows) >= MIN_ROWS and is_closed(rows)}
+    each, told = closed.items(), context.simulations
+    writers: dict[str, tuple[Section, Callable[[], Iterable[Clause]]]] = {
+        "habits": (Section.WHO, lambda: ranges(current, half_life)),
+        "tools": (Section.TOOLING, lambda: tool_clauses(context.history)),
+        "signs": (Section.ANSWERING, lambda: chain(*(sign_clauses(t, rows) for t, rows in each))),
+        "contrast": (
+            Section.ANSWERING,
+            lambda: chain(*(contrast_clauses(t, rows, told) for t, rows in each)),
+        ),
+        "examples": (Section.ANSWERING, lambda: chain(*(example_clauses(t, rows, told) for t, rows in each))),
+    }
     written: list[_Written] = []
-    for kind in kinds:
-        match kind:
-            case "habits":
-                written += [(Section.WHO, clause) for clause in describe(current, half_life)]
-            case "tools":
-                written += [(Section.TOOLING, clause) for clause in tool_clauses(context.history)]
-            case "signs":
-                written += [(Section.ANSWERING, c) for t, rows in closed.items() for c in sign_clauses(t, rows)]
-            case "contrast":
-                told = [contrast_clauses(task, rows, context.simulations) for task, rows in closed.items()]
-                written += [(Section.ANSWERING, clause) for clauses in told for clause in clauses]
-            case "examples":
-                told = [example_clauses(task, rows, context.simulations) for task, rows in closed.items()]
-                written += [(Section.ANSWERING, clause) for clauses in told for clause in clauses]
+    for kind in filter(writers.__contains__, kinds):
+        section, write = writers[kind]
+        written += [(section, replace(clause, kind=kind)) for clause in write()]
     return written
 
 
@@ -102,7 +114,3 @@ def _merged(kept: Sections, written: Sequence[_Written]) -> Sections:
         # tools are ordered by the first clause that names them: what was counted goes before what was presumed
         merged[section] = own + told if section is Section.TOOLING else told + own
     return merged
-
-
-def _texts(sections: Sections) -> list[list[str]]:
-    return [[clause.text for clause in sections.get(section, ())] for section in Section]

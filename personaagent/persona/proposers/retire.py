@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from personaagent.memory.statistics import statistic_kind
+from personaagent.memory.statistics import counted_kind
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.proposers.renew import renew
 from personaagent.types import Candidate
@@ -27,7 +27,10 @@ class RetireProposer:
             clause.text
             for clauses in context.incumbent.values()
             for clause in clauses
-            if clause.evidence and statistic_kind(clause.text) is None and fresh.isdisjoint(clause.evidence)
+            if clause.evidence
+            and clause.kind is None
+            and counted_kind(clause) is None
+            and fresh.isdisjoint(clause.evidence)
         }
         if not old:
             return Refusal(proposer=self.name, reason="no clause stands on old interactions alone")

@@ -19,8 +19,9 @@ from personaagent.types import Clause, Simulation
 SIGNS = 12  # words a label
 LABELS = 4  # labels of a task that get signs
 PAIRS = 3  # pairs of labels of a task that are held against each other
-EXAMPLES = 6  # of a task
-EXAMPLE_CHARS = 100
+LABELS_SHOWN = 5  # labels of a task that get examples
+EXAMPLES = 2  # of a label
+EXAMPLE_CHARS = 70
 MIN_ODDS = log(2)  # a sign is at least twice as common with its label as without
 
 
@@ -57,25 +58,26 @@ def contrast_clauses(task: str, rows: Sequence[Row], simulations: Sequence[Simul
 
 
 def example_clauses(task: str, rows: Sequence[Row], simulations: Sequence[Simulation]) -> list[Clause]:
-    """Single labelled questions: those that the incumbent got wrong, then the most typical one of each label in turn.
+    """One clause a common label: how questions begin that the user gave it to.
 
-    Typical is a question whose words speak for its label, newer ones before older.
+    First one that the incumbent got wrong, then the most typical: a question whose words speak for its label, newer
+    ones before older.
     """
-    missed = {s.interaction_id: s for s in simulations if s.loss > 0 and s.error is None}
-    chosen = [row for row in reversed(rows) if row.interaction.id in missed]
-    typical = {label: _typical(rows, label) for label, _ in label_weights(rows).most_common()}
-    for place in range(EXAMPLES):
-        chosen += [of_label[place] for of_label in typical.values() if len(of_label) > place]
-    clauses: dict[str, Clause] = {}
-    for row in chosen:
-        excerpt = one_line(row.interaction.query, EXAMPLE_CHARS).replace('"', "'")
-        if not excerpt or broken_rule(row.interaction.query[:1_000]) is not None:
-            continue
-        given = missed[row.interaction.id].actual if row.interaction.id in missed else ""
-        instead = f', not "{given}"' if given in row.interaction.choices else ""
-        text = f'Example of "{row.label}" in "{task}"{instead}: "{excerpt}"'
-        clauses.setdefault(excerpt, Clause(text=text, evidence=(row.interaction.id,)))
-    return list(clauses.values())[:EXAMPLES]
+    missed = {s.interaction_id for s in simulations if s.loss > 0 and s.error is None}
+    clauses = []
+    for label, _ in label_weights(rows).most_common(LABELS_SHOWN):
+        typical = _typical(rows, label)
+        wrong = [row for row in typical if row.interaction.id in missed][:1]
+        chosen: dict[str, str] = {}
+        for row in [*wrong, *typical]:
+            excerpt = one_line(row.interaction.query.strip().partition("\n")[0], EXAMPLE_CHARS).replace('"', "'")
+            if excerpt and broken_rule(row.interaction.query[:1_000]) is None:
+                chosen.setdefault(excerpt, row.interaction.id)
+        shown = dict(list(chosen.items())[:EXAMPLES])
+        if shown:
+            told = "; ".join(f'"{excerpt}"' for excerpt in shown)
+            clauses.append(Clause(text=f'"{label}" in "{task}" was: {told}', evidence=tuple(shown.values())))
+    return clauses
 
 
 def _confused(

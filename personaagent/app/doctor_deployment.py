@@ -1,0 +1,175 @@
+"""What only a deployment can get wrong: who may sign in, where secrets lie, what the standalone server needs.
+
+What is asked of the stores and of the issuer is in ``app/doctor_remote.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from personaagent.app.doctor import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from personaagent.settings import Settings
+
+LOW_BYTES = 1_000_000_000  # Postgres, SQLite and the index all stop where the disk is full
+OURS = ("personaagent.graph.", "graph/", "./graph/")  # where our graphs are
+LOCAL = {"localhost", "127.0.0.1", "::1"}
+STANDALONE = ("DATABASE_URI", "REDIS_URI", "LANGGRAPH_CLOUD_LICENSE_KEY")
+
+
+async def deployment(
+    settings: Settings, environment: Mapping[str, str] | None = None, config: Path = Path("langgraph.json")
+) -> list[Check]:
+    """The findings, each with what mends it; asks the shared stores and the issuer, where the settings name any.
+
+    It reads the environment, the data folder's metadata and ``config``, and writes nothing but an empty ledger and an
+    empty collection.
+    """
+    from personaagent.app.doctor_remote import remote
+
+    told = os.environ if environment is None else environment
+    local = await asyncio.to_thread(lambda: [*folder(settings), *langgraph_json(config)])
+    return [identity(settings), session(settings), *endpoint(settings), *await remote(settings), *local,
+            standalone(told)]  # fmt: skip
+
+
+def endpoint(settings: Settings) -> list[Check]:
+    """Whether the address of the models can be one; that it answers is another check's matter."""
+    if settings.openai_base_url is None:
+        return []
+    parts = urlsplit(settings.openai_base_url)
+    name, shown = "model endpoint", parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # no password
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        mend = "write OPENAI_BASE_URL like http://localhost:11434/v1"
+        return [Check(name=name, status="fail", detail=f"{shown} is no address", mend=mend)]
+    if parts.path.endswith(("/chat/completions", "/completions", "/models")):
+        mend = "OPENAI_BASE_URL ends before the route, in most cases with /v1"
+        return [Check(name=name, status="fail", detail=f"{shown} names a route", mend=mend)]
+    if parts.scheme == "http" and "." in parts.hostname and parts.hostname not in LOCAL:
+        detail = f"{shown}: prompts and the key cross the network in clear text"
+        return [Check(name=name, status="warn", detail=detail, mend="use https, or keep it inside a private network")]
+    if not parts.path.strip("/"):
+        mend = "most endpoints want /v1 at the end of OPENAI_BASE_URL"
+        return [Check(name=name, status="warn", detail=f"{shown} has no path", mend=mend)]
+    return [Check(name=name, status="ok", detail=shown)]
+
+
+def langgraph_json(config: Path) -> list[Check]:
+    """Whether LangGraph server could load what ``config`` names; nothing of a file that names none of our graphs.
+
+    Blocking.
+    """
+    name = config.name
+    if not config.is_file():
+        return []
+    try:
+        told = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        return [Check(name=name, status="fail", detail=f"is no JSON: {error}", mend="restore it from the release")]
+    graphs = _table(told, "graphs")
+    if not graphs:
+        return [Check(name=name, status="fail", detail="names no graph", mend="restore it from the release")]
+    objects = [one if isinstance(one, str) else str(_table(graphs, key).get("path")) for key, one in graphs.items()]
+    if not any(path.startswith(OURS) for path in objects):
+        return []  # another project's folder
+    if flaw := _flaw(told, objects, config.parent):
+        return [Check(name=name, status="fail", detail=flaw[0], mend=flaw[1])]
+    if not _table(_table(told, "checkpointer"), "ttl").get("default_ttl"):
+        detail = "has no checkpointer.ttl: what users said is kept in the server's threads for ever"
+        mend = 'write "checkpointer": {"ttl": {"strategy": "delete", "default_ttl": 43200}}, in minutes'
+        return [Check(name=name, status="warn", detail=detail, mend=mend)]
+    return [Check(name=name, status="ok", detail=f"names {', '.join(graphs)}")]
+
+
+def _flaw(told: Any, objects: Sequence[str], folder: Path) -> tuple[str, str] | None:
+    """Why a server could not load it or would serve anybody, and what mends that; None where neither is so."""
+    auth, routes = _table(told, "auth").get("path"), _table(told, "http").get("app")
+    if not auth:
+        detail = "has no auth.path: whoever reaches the server is whoever they say"
+        return detail, "set auth.path to personaagent.app.server.auth:auth"
+    named = [str(path) for path in (*objects, auth, routes) if path]
+    lost = [path for path in named if not _found(path.partition(":")[0], folder)]
+    if lost:
+        return f"names what cannot be found: {', '.join(lost)}", "write paths as module:object, and install them"
+    graphs = _table(told, "graphs")
+    if any("'" in str(_table(graphs, key).get("description", "")) for key in graphs):
+        return "a description holds an apostrophe, which ends the quotes in the Dockerfile", "take it out"
+    return None
+
+
+def _table(told: Any, key: str) -> dict[str, Any]:
+    found = told.get(key) if isinstance(told, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _found(module: str, folder: Path) -> bool:
+    if module.endswith(".py"):
+        return (folder / module).is_file()
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def identity(settings: Settings) -> Check:
+    """Whether the mode that is chosen can tell who is asking, and is meant for who can reach it."""
+    if settings.auth == "jwt":
+        missing = [name for name in ("jwt_issuer", "jwt_audience") if not getattr(settings, name)]
+        if not (settings.jwt_jwks_url or settings.jwt_public_key_file):
+            missing.append("jwt_jwks_url")
+        if missing:
+            names = ", ".join(f"PERSONAAGENT_{name.upper()}" for name in missing)
+            return Check(name="identity", status="fail", detail="jwt is not configured", mend=f"set {names}")
+    if settings.auth == "dev" and (settings.database_url is not None or settings.qdrant_url is not None):
+        detail = "dev, beside shared stores: it answers this machine only"
+        return Check(
+            name="identity", status="warn", detail=detail, mend="set PERSONAAGENT_AUTH=api_key or jwt to serve others"
+        )
+    return Check(name="identity", status="ok", detail=settings.auth)
+
+
+def session(settings: Settings) -> Check:
+    """Whether several server processes would accept each other's cookies."""
+    if settings.session_secret is None and settings.database_url is not None:
+        detail = "the page's cookies are signed by a secret of this data folder alone"
+        return Check(name="session", status="warn", detail=detail, mend="set PERSONAAGENT_SESSION_SECRET everywhere")
+    return Check(name="session", status="ok", detail="cookies are signed")
+
+
+def folder(settings: Settings) -> list[Check]:
+    """Who else may read the data folder, and whether there is room. Blocking."""
+    home = settings.home.expanduser()
+    if not home.is_dir():
+        return []  # the check of the data folder itself says so
+    mode = stat.S_IMODE(home.stat().st_mode)
+    private = Check(name="permissions", status="ok", detail=f"{home} is {mode:o}")
+    if mode & 0o077:
+        detail = f"{home} is {mode:o}: other users of this machine may read it"
+        private = Check(name="permissions", status="warn", detail=detail, mend=f"chmod 700 {home}")
+    free = shutil.disk_usage(home).free
+    room = Check(name="disk", status="ok", detail=f"{free / 1e9:.1f} GB free")
+    if free < LOW_BYTES:
+        room = Check(name="disk", status="fail", detail=f"{free / 1e9:.1f} GB free", mend="make room or move the data")
+    return [private, room]
+
+
+def standalone(environment: Mapping[str, str]) -> Check:
+    """Whether the standalone LangGraph server has all it needs, where any of it is set."""
+    missing = [name for name in STANDALONE if not environment.get(name)]
+    if len(missing) == len(STANDALONE):
+        return Check(name="standalone server", status="ok", detail="not in use")
+    if missing:
+        detail = "is configured in part and will not start"
+        return Check(name="standalone server", status="fail", detail=detail, mend=f"set {', '.join(missing)}")
+    return Check(name="standalone server", status="ok", detail="its database, Redis and licence are named")

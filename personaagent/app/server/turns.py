@@ -1,0 +1,263 @@
+"""A turn over HTTP: asked, streamed, decided, and told with everything that the answer stood on.
+
+Nothing of a conversation is kept in the process: its earlier turns come from the ledger by their thread, or from the
+client where nothing is kept, so any worker answers any turn. Only a turn that waits for the user's decision is held,
+by the worker that asked for it and for ``WAITING_S``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import monotonic
+from typing import Any, Final, Literal
+from uuid import uuid4
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+
+from personaagent.context import Context
+from personaagent.errors import ConflictError, StoreError
+from personaagent.library import turn as library
+from personaagent.library.agent import PersonaAgent
+from personaagent.library.turn import Turn
+from personaagent.library.values import Approval
+from personaagent.library.values import Token as Piece
+from personaagent.models.meter import metering
+from personaagent.persona.seed import TEMPLATE
+from personaagent.ports import Where
+from personaagent.types import Section, ToolTrace, Usage
+
+EARLIER_TURNS: Final = 40  # newest of a thread that are put before the model, as far as its budget takes them
+WAITING_S: Final = 600.0
+MAX_WAITING: Final = 8  # turns of a user that wait for a decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """An earlier message of a conversation."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked: the text, its thread, how to answer it, and what was said before where the ledger has it not."""
+
+    text: str
+    context: Context
+    thread_id: str = field(default_factory=lambda: str(uuid4()))
+    earlier: tuple[Said, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """More of the answer. ``reset``: what came before was a step on the way, and the answer begins anew."""
+
+    text: str
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecalledMemory:
+    """A memory that the answer had before it; ``score`` is comparable within one answer."""
+
+    id: str
+    query: str
+    ground_truth: str | None
+    created_at: datetime
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClauseInForce:
+    """A sentence of the persona that the answer was given under; ``rule``: every persona begins with it."""
+
+    section: Section
+    text: str
+    rule: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the message wished for all later answers, pinned in this turn; ``pin_id`` takes it back."""
+
+    pin_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A turn that is answered, or waits (``approvals``) for a decision that is sent for its ``turn_id``."""
+
+    turn_id: str
+    thread_id: str
+    interaction_id: str  # empty: nothing was kept
+    answer: str
+    persona_version: int | None
+    recalled: tuple[RecalledMemory, ...]
+    clauses: tuple[ClauseInForce, ...]
+    pins: tuple[str, ...]
+    facts: tuple[str, ...]
+    tools: tuple[ToolTrace, ...]
+    noted: tuple[str, ...]
+    wishes: tuple[Wish, ...]
+    degraded: tuple[str, ...]
+    probabilities: Mapping[str, float]
+    approvals: tuple[Approval, ...]
+    usage: Usage
+
+
+Event = Token | Answer
+
+
+class DecisionTooLate(ConflictError):
+    """No turn of this user waits for a decision under that id in this process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    """A turn that waits for its user's decision."""
+
+    user_id: str
+    thread_id: str
+    turn: Turn
+    usage: Usage
+    since: float
+
+
+class Turns:
+    """Answers the turns of all users of one process."""
+
+    def __init__(self, agent: PersonaAgent, clock: Callable[[], float] = monotonic) -> None:
+        self._agent = agent
+        self._clock = clock
+        self._waiting: dict[str, _Waiting] = {}
+
+    async def ask(self, user_id: str, question: Question) -> AsyncIterator[Event]:
+        """The answer as it is written, then the whole; closing the iterator stops the run.
+
+        Raises TooManyTurns and what ``User.stream`` raises.
+        """
+        earlier = await self._earlier(user_id, question)
+        events = self._agent.user(user_id).stream_after(
+            question.text, earlier, thread_id=question.thread_id, context=question.context
+        )
+        async for event in self._carry_out(user_id, question.thread_id, str(uuid4()), events, Usage()):
+            yield event
+
+    async def decide(self, user_id: str, turn_id: str, decisions: Sequence[dict[str, Any]]) -> AsyncIterator[Event]:
+        """Go on with a turn that waits, one decision a call; raises DecisionTooLate."""
+        self._sweep()
+        waiting = self._waiting.get(turn_id)
+        if waiting is None or waiting.user_id != user_id:
+            raise DecisionTooLate("no turn of yours waits for this decision any more: ask again")
+        del self._waiting[turn_id]
+        events = waiting.turn.stream_decide(decisions)
+        async for event in self._carry_out(user_id, waiting.thread_id, turn_id, events, waiting.usage):
+            yield event
+
+    async def _carry_out(
+        self, user_id: str, thread_id: str, turn_id: str, events: AsyncIterator[library.Event], spent: Usage
+    ) -> AsyncIterator[Event]:
+        """Work in a task of its own, so that whoever stops listening ends it."""
+        limiter = self._agent.services.limiter
+        limiter.begin_turn(user_id, turn_id)
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+
+        async def work() -> None:
+            begun = ""
+            with metering() as meter:
+                async for event in events:
+                    if isinstance(event, Piece):
+                        queue.put_nowait(Token(text=event.text, reset=bool(begun) and event.so_far == event.text))
+                        begun = event.so_far
+                    elif isinstance(event, Turn):
+                        usage = spent + meter.total
+                        if event.approvals:
+                            self._keep_waiting(user_id, thread_id, turn_id, event, usage)
+                        queue.put_nowait(await self._answer(user_id, thread_id, turn_id, event, usage))
+
+        working = asyncio.create_task(work())
+        working.add_done_callback(lambda _: queue.put_nowait(None))
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+            await working
+        finally:
+            working.cancel()
+            await asyncio.wait([working])
+            limiter.end_turn(user_id, turn_id)
+
+    async def _answer(self, user_id: str, thread_id: str, turn_id: str, turn: Turn, usage: Usage) -> Answer:
+        sections = turn.persona.sections if turn.persona is not None else {}
+        return Answer(
+            turn_id=turn_id,
+            thread_id=thread_id,
+            interaction_id=turn.id,
+            answer=turn.answer,
+            persona_version=turn.persona_version,
+            recalled=tuple(
+                RecalledMemory(
+                    id=recall.interaction.id,
+                    query=recall.interaction.query,
+                    ground_truth=recall.interaction.ground_truth,
+                    created_at=recall.interaction.created_at,
+                    score=recall.score,
+                )
+                for recall in turn.recalled
+            ),
+            clauses=tuple(
+                ClauseInForce(section=section, text=clause.text, rule=clause.kind == TEMPLATE)
+                for section in Section
+                for clause in sections.get(section, ())
+            ),
+            pins=turn.pins,
+            facts=tuple(fact.text for fact in turn.profile.facts) if turn.profile is not None else (),
+            tools=turn.tools,
+            noted=turn.noted,
+            wishes=await self._wishes(user_id, turn.id) if turn.noted and turn.id else (),
+            degraded=turn.degraded,
+            probabilities=turn.probabilities,
+            approvals=turn.approvals,
+            usage=usage,
+        )
+
+    async def _wishes(self, user_id: str, interaction_id: str) -> tuple[Wish, ...]:
+        try:
+            pins = await self._agent.services.personas.pins(user_id)
+        except StoreError:
+            return ()
+        return tuple(Wish(pin_id=pin.id, text=pin.text) for pin in pins if pin.said_in == interaction_id)
+
+    async def _earlier(self, user_id: str, question: Question) -> list[AnyMessage]:
+        """What was said before in this conversation, oldest first; nothing where the ledger does not answer."""
+        if question.earlier is not None:
+            return [HumanMessage(one.text) if one.role == "user" else AIMessage(one.text) for one in question.earlier]
+        try:
+            past = await self._agent.services.episodic.newest(
+                user_id, EARLIER_TURNS, Where(thread_id=question.thread_id)
+            )
+        except StoreError:
+            return []
+        messages: list[AnyMessage] = []
+        for turn in past:
+            messages.append(HumanMessage(turn.query))
+            if turn.response:
+                messages.append(AIMessage(turn.response))
+        return messages
+
+    def _keep_waiting(self, user_id: str, thread_id: str, turn_id: str, turn: Turn, usage: Usage) -> None:
+        self._sweep()
+        own = [key for key, one in self._waiting.items() if one.user_id == user_id]
+        for key in own[: len(own) + 1 - MAX_WAITING]:
+            del self._waiting[key]
+        self._waiting[turn_id] = _Waiting(
+            user_id=user_id, thread_id=thread_id, turn=turn, usage=usage, since=self._clock()
+        )
+
+    def _sweep(self) -> None:
+        until = self._clock() - WAITING_S
+        self._waiting = {key: one for key, one in self._waiting.items() if one.since > until}

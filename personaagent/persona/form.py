@@ -1,0 +1,482 @@
+"""The form of a text, measured without a model: length, structure, language, opening, closing, register.
+
+What a text says is not looked at, only how it says it. Counts are rough where languages differ and the same for the
+same text, so two texts of one user can be held against each other.
+"""
+
+# ruff: noqa: RUF001  # texts come in the punctuation of many languages
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log2
+from typing import Literal
+
+from personaagent.text import clean
+
+READ_CHARS = 20_000  # of a text
+Units = Literal["metric", "imperial", "mixed"]
+Address = Literal["formal", "informal", "mixed"]
+Spelling = Literal["British", "American", "mixed"]
+
+_CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:['’.,-][^\W_{_CJK}]+)*")
+_BULLET = re.compile(r"^\s*(?:[-*+•–—]|[✅✔☑➤▪◦])\s+(?=\S)")
+_NUMBERED = re.compile(r"^\s*\(?(?:\d{1,3}|[a-zA-Z])[.)]\s+(?=\S)")
+_HEADING = re.compile(r"^\s*#{1,6}\s+\S")
+_TABLE = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)+\|?\s*$")
+_FENCE = re.compile(r"^\s*(?:```|~~~)")
+_EMPHASIS = re.compile(r"\*\*[^*\n]+\*\*|__[^_\n]+__|(?<![\w*])\*[^*\s][^*\n]*\*(?![\w*])|`[^`\n]+`")
+_BOLD_LEAD = re.compile(r"^\s*(?:\*\*|__)[^*_\n]+(?:\*\*|__)")
+_EMOJI = re.compile(
+    "(?:[\U0001f300-\U0001faff\U0001f1e6-\U0001f1ff\u2600-\u27bf\u2b50\u2b55\u231a\u231b](?:[\ufe0f\u200d]|[\U0001f3fb-\U0001f3ff])*)"
+)
+_ABBREVIATION = re.compile(
+    r"\b(?:mr|mrs|ms|dr|prof|st|vs|e\.g|i\.e|approx|no|z\.\s?b|d\.\s?h|bzw|ca|usw|p\.\s?ex|sr|sra|\d{1,2})\.$",
+    re.IGNORECASE,
+)
+_END = re.compile(r"(?:[.!?…]+[\"'”’»)\]*_]*(?=\s)|[。！？]+)")
+_QUOTED = re.compile(r"[\"“„«][^\"”“»\n]*[\"”“»]")
+
+_GREETING = re.compile(
+    r"^\W*(?:hi|hello|hey|dear \w+|good (?:morning|afternoon|evening|day)|greetings|hallo|guten (?:tag|morgen|abend)|"
+    r"liebe[rs]? \w+|sehr geehrte\w*|servus|moin|bonjour|bonsoir|salut|cher|chère|hola|"
+    r"buen[oa]s (?:d[ií]as|tardes|noches)|"
+    r"estimad[oa]|ciao|buongiorno|salve|ol[áa]|bom dia|boa tarde|goedemorgen|goedendag|beste|привет|здравствуйте|"
+    r"cześć|merhaba|hej|你好|您好|こんにちは|안녕하세요|مرحبا)(?!\w)",
+    re.IGNORECASE,
+)
+_FILLER = re.compile(
+    r"^\W*(?:sure|certainly|of course|absolutely|definitely|great question|good question|that'?s a (?:great|good) \w+|"
+    r"what a (?:great|good|wonderful|lovely) \w+|i'?d be (?:happy|glad)|i'?m (?:happy|glad|sorry)|happy to help|"
+    r"glad you asked|thanks? (?:you )?for (?:asking|your)|(?:i )?apologi[sz]e|sorry|unfortunately|as an ai\b|"
+    r"here(?:'s| is| are) (?:a|an|the|some|your|what)\b|natürlich|gerne?|selbstverständlich|klar|gute frage|"
+    r"tolle frage|entschuldigung|leider|bien sûr|certainement|bonne question|excellente question|avec plaisir|désolé|"
+    r"por supuesto|claro|buena pregunta|excelente pregunta|lo siento|certo|ottima domanda|bella domanda|"
+    r"com certeza|boa pergunta|zeker|natuurlijk|goede vraag|当然|好的|конечно)(?!\w)",
+    re.IGNORECASE,
+)
+_SIGNOFF = re.compile(
+    r"^\W*(?:(?:best|kind|warm|many)? ?(?:regards|wishes)|best(?=,|$)|cheers|sincerely|yours(?: \w+)?(?=,|$)|"
+    r"take care|love(?=,|$)|thanks|"
+    r"thank you|(?:i )?hope (?:this|that|it) (?:helps|was)|let me know|feel free|(?:please )?don'?t hesitate|"
+    r"if you (?:have|need|want|would like).{0,20}\b(?:questions?|help|more|anything|details)|"
+    r"good luck|enjoy|have a (?:great|good|nice)|viele grüße|liebe grüße|"
+    r"(?:mit )?(?:freundlichen|besten|herzlichen) grüßen?|beste grüße|gruß|lg|mfg|viel (?:erfolg|spaß|glück)|"
+    r"ich hoffe|lass(?:en sie)? (?:es )?mich|melde dich|cordialement|bien à vous|amicalement|bisous|j'espère|"
+    r"n'hésite[sz]?|saludos|un saludo|atentamente|espero que|no dudes?|cordiali saluti|un saluto|spero|"
+    r"atenciosamente|abraços|groet(?:en|jes)?|met vriendelijke)(?!\w)",
+    re.IGNORECASE,
+)
+_VERDICT = re.compile(
+    r"^\W*(?:yes|no|yep|nope|true|false|correct|incorrect|right|wrong|ja|nein|doch|oui|non|si|sí|sì|no|sim|não|nee|да|нет|"
+    r"tak|nie|evet|hayır|nej|是的?|不是?|对|はい|いいえ|네|아니요|نعم|لا)(?!\w)",
+    re.IGNORECASE,
+)
+_HEDGE = re.compile(
+    r"\b(?:perhaps|maybe|possibly|probably|might|it depends|depending on|generally speaking|in general|it seems|"
+    r"seems to|i think|i believe|i guess|arguably|likely|somewhat|vielleicht|möglicherweise|eventuell|wahrscheinlich|"
+    r"es kommt (?:darauf|drauf) an|vermutlich|peut-être|probablement|ça dépend|cela dépend|quizás?|tal vez|"
+    r"probablemente|depende|forse|probabilmente|dipende|talvez|provavelmente|misschien|waarschijnlijk)\b",
+    re.IGNORECASE,
+)
+_CONTRACTION = re.compile(
+    r"\b\w+n['’]t\b|\b(?:i|you|we|they|he|she|it|that|there|what|who|let)['’](?:m|re|ve|ll|d|s)\b", re.IGNORECASE
+)
+_NUMBER = r"(?:\d|\b(?:an?|one|two|three|four|five|six|eight|ten|few|half)\b)"
+_METRIC = re.compile(
+    r"\d\s?(?:km|cm|mm|m|kg|g|mg|ml|cl|dl|l|km/h|kph|°\s?c|celsius|m²|hectares?|ha)\b|°\s?c\b|\bcelsius\b|"
+    rf"{_NUMBER}[\s-]?(?:(?:kilo|centi|milli)?(?:met(?:re|er)|gram|lit(?:re|er))[sn]?)\b|\bkilomet(?:re|er)s?\b",
+    re.IGNORECASE,
+)
+_IMPERIAL = re.compile(
+    r"\d\s?(?:mi|ft|lbs?|oz|mph|yd|°\s?f|″)(?!\w)|\din\b|°\s?f\b|\bfahrenheit\b|"
+    rf"{_NUMBER}[\s-]?(?:miles?|f(?:ee|oo)t|inch(?:es)?|pounds?|ounces?|gallons?|yards?|pints?|quarts?|cups?|acres?)\b|"
+    r"\b(?:miles|inches|ounces|gallons)\b",
+    re.IGNORECASE,
+)
+_BRITISH = re.compile(
+    r"\b(?:colour|flavour|favour|behaviour|neighbour|honour|labour|harbour|humour|rumour)\w*|"
+    r"\b(?:organis|realis|recognis|analys|apologis|optimis|summaris|minimis|maximis|prioritis|customis)\w*|"
+    r"\b(?:centre|metre|litre|theatre|fibre|kilometre)s?\b|\b(?:travell|cancell|modell|labell)(?:ed|ing|er)\w*|"
+    r"\b(?:grey|programme|aluminium|mum|tyre|defence|licence|catalogue|cosy)s?\b",
+    re.IGNORECASE,
+)
+_AMERICAN = re.compile(
+    r"\b(?:color|flavor|favor|behavior|neighbor|honor|labor|harbor|humor|rumor)\w*|"
+    r"\b(?:organiz|realiz|recogniz|analyz|apologiz|optimiz|summariz|minimiz|maximiz|prioritiz|customiz)\w*|"
+    r"\b(?:center|meter|liter|theater|fiber|kilometer)s?\b|\b(?:travel|cancel|model|label)(?:ed|ing|er)\b|"
+    r"\b(?:gray|aluminum|mom|defense|cozy)s?\b",
+    re.IGNORECASE,
+)
+
+_STOPWORDS: Mapping[str, frozenset[str]] = {
+    name: frozenset(words.split())
+    for name, words in {
+        "English": "the and of to is are that it for with you this not be as on or your have can from was which will "
+        "what how if they but by an at when",
+        "German": "der die das und ist nicht ein eine einen mit von zu den dem auf für sich des auch es wird sie ich "
+        "du oder im wie bei kann sind wenn aber nach am",
+        "French": "le la les et est des une un du que pour dans pas vous sur qui avec ce il au plus sont ou par elle "
+        "nous tu peut cette ne se être",
+        "Spanish": "el la los las y es de que en un una por con para no se del al su como más lo pero son o este usted "
+        "está puede muy también cuando",
+        "Italian": "il lo gli di che è e un una per con non sono del della dei nel si come più anche questo alla ma "
+        "puoi essere delle i da",
+        "Portuguese": "o os as de que e é um uma para com não em do da dos no na se por mais como você são mas ou pode "
+        "está ao muito também",
+        "Dutch": "de het een en van is dat niet te op voor met zijn aan je er ook als maar om bij u kan dit naar wordt "
+        "door heeft of",
+        "Swedish": "och att det som en är på för med inte av den till ett om du kan har de så var från eller men",
+        "Polish": "i w nie na się to jest że do z o jak po ale co tak od za przez może czy są dla",
+        "Turkish": "ve bir bu için ile da de çok ne olarak gibi daha var mi olan en ama değil kadar sonra",
+    }.items()
+}
+_SCRIPTS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("Japanese", re.compile(r"[\u3040-\u30ff]")),
+    ("Korean", re.compile(r"[\uac00-\ud7af]")),
+    ("Chinese", re.compile(r"[\u3400-\u9fff]")),
+    ("Russian", re.compile(r"[\u0400-\u04ff]")),
+    ("Arabic", re.compile(r"[\u0600-\u06ff]")),
+    ("Hindi", re.compile(r"[\u0900-\u097f]")),
+    ("Greek", re.compile(r"[\u0370-\u03ff]")),
+)
+LANGUAGES = (*_STOPWORDS, *(name for name, _ in _SCRIPTS))
+
+# formal, informal second person; where capitals tell, only after another word ("Sie" may start a sentence as "they")
+_ADDRESS: Mapping[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
+    "German": (
+        re.compile(r"(?<=[\w,;] )(?:Sie|Ihnen|Ihr(?:e[nmrs]?)?)\b"),
+        re.compile(r"\b(?:du|dich|dir|dein\w*)\b", re.IGNORECASE),
+    ),
+    "French": (
+        re.compile(r"\b(?:vous|votre|vos)\b", re.IGNORECASE),
+        re.compile(r"\b(?:tu|toi|ton|tes)\b|\bt['’]", re.IGNORECASE),
+    ),
+    "Spanish": (
+        re.compile(r"\bustedes?\b|\busted\b", re.IGNORECASE),
+        re.compile(r"\b(?:tú|ti|tus?|contigo|te)\b", re.IGNORECASE),
+    ),
+    "Italian": (
+        re.compile(r"(?<=[\w,;] )(?:Lei|Suo|Sua|Suoi|Le)\b"),
+        re.compile(r"\b(?:tu|ti|tuo|tua|tuoi|tue)\b", re.IGNORECASE),
+    ),
+    "Portuguese": (
+        re.compile(r"\b(?:o senhor|a senhora)\b", re.IGNORECASE),
+        re.compile(r"\b(?:tu|você|te|teus?|tuas?|seus?)\b", re.IGNORECASE),
+    ),
+    "Dutch": (re.compile(r"\b(?:u|uw)\b", re.IGNORECASE), re.compile(r"\b(?:je|jij|jou|jouw)\b", re.IGNORECASE)),
+}
+_FIRST = re.compile(r"\b(?:I|I['’]m|me|my|mine|myself|ich|mich|mir|mein\w*|je|j['’]ai|moi|yo|mí)\b")
+_WE = re.compile(r"\b(?:we|our|ours|us|let['’]s|wir|unser\w*|nous|notre|nosotros|nuestr\w+)\b", re.IGNORECASE)
+_YOU = re.compile(r"\b(?:you|your|yours|du|dich|dir|dein\w*|Sie|Ihnen|tu|vous|votre|vos|usted|você)\b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What was measured of one text; words in CJK scripts are characters, sentences of a list are its items."""
+
+    words: int = 0
+    sentences: int = 0
+    paragraphs: int = 0
+    bullets: int = 0  # items
+    numbered: int = 0  # items
+    item_words: int = 0  # of the longest item
+    prose_lines: int = 0  # lines that are neither item, heading, table nor code
+    headings: int = 0
+    emphasis: int = 0  # spans in bold, italics or code
+    tables: int = 0
+    fences: int = 0
+    fence_first: bool = False
+    heading_first: bool = False
+    bold_lead: bool = False
+    language: str | None = None  # None: unsure
+    greeting: bool = False
+    filler: bool = False
+    signoff: bool = False
+    question: bool = False  # the last sentence asks the user something
+    verdict: bool = False  # the first word is yes, no or the like
+    one_a_line: bool = False  # two sentences or more, each on a line of its own
+    full_stop: bool = False  # the text ends with a mark that ends a sentence
+    emoji: int = 0
+    exclamations: int = 0
+    parentheses: int = 0
+    semicolons: int = 0
+    dashes: int = 0
+    quotations: int = 0
+    hedges: int = 0
+    contractions: int = 0
+    digits: float = 0.0  # share of the characters
+    units: Units | None = None
+    spelling: Spelling | None = None
+    address: Address | None = None
+    first_person: bool = False
+    second_person: bool = False
+    we: bool = False
+    case: Literal["lower", "upper", "usual"] = "usual"
+
+    @property
+    def items(self) -> int:
+        """Items of lists of either kind."""
+        return self.bullets + self.numbered
+
+    @property
+    def plain(self) -> bool:
+        """Whether no Markdown is in it."""
+        return not (self.items or self.headings or self.emphasis or self.tables or self.fences)
+
+
+def features(text: str) -> Form:
+    """Measure a text; the same text has the same form, and any text has one."""
+    text = clean(text[:READ_CHARS]).strip()
+    lines, code = _lines(text)
+    if not lines and not code:
+        return Form()
+    prose = [line for line in lines if not any(mark.match(line) for mark in (_BULLET, _NUMBERED, _HEADING))]
+    numbered = _numbered_items(lines)
+    bullets = [line[match.end() :] for line in lines if (match := _BULLET.match(line))]
+    said = sentences(text)
+    body = "\n".join(lines)
+    opening, closing, last_line = [*said, ""][0], ["", *said][-1], ["", *lines][-1]
+    language = language_of(body)
+    items = [*bullets, *numbered]
+    return Form(
+        words=count_words(text),
+        sentences=len(said),
+        paragraphs=len([part for part in re.split(r"\n\s*\n", text) if part.strip()]),
+        bullets=len(bullets),
+        numbered=len(numbered),
+        item_words=max(map(count_words, items), default=0),
+        prose_lines=len(prose),
+        headings=sum(1 for line in lines if _HEADING.match(line)),
+        emphasis=len(_EMPHASIS.findall(body)),
+        tables=sum(1 for line in lines if _TABLE.match(line)),
+        fences=code,
+        fence_first=bool(_FENCE.match(text)),
+        heading_first=bool(_HEADING.match(text)),
+        bold_lead=bool(_BOLD_LEAD.match(text)),
+        language=language,
+        greeting=bool(_GREETING.match(opening)),
+        filler=_filled(said),
+        signoff=bool(said[1:]) and (any(map(_SIGNOFF.match, (last_line, closing))) or _signed(lines)),
+        question=closing.rstrip(" \"'*_)").endswith(("?", "？")),
+        verdict=bool(_VERDICT.match(text)),
+        one_a_line=1 < len(said) == len(lines) and not items,
+        full_stop=text.rstrip(" \"'”’*_)").endswith((".", "!", "?", "。", "！", "？", "…")),
+        emoji=len(_EMOJI.findall(text)),
+        exclamations=len(re.findall(r"[!！]", body)),
+        parentheses=len(re.findall(r"[(（][^()（）\n]*[)）]", body)),
+        semicolons=len(re.findall(r"[;；]", body)),
+        dashes=len(re.findall(r"\s[–—-]\s|—", re.sub(r"(?m)^\s*[-–—]\s", "", body))),
+        quotations=len(_QUOTED.findall(body)),
+        hedges=len(_HEDGE.findall(body)),
+        contractions=len(_CONTRACTION.findall(body)),
+        digits=round(sum(map(str.isdigit, text)) / len(text), 4),
+        units=_either(_METRIC.search(body), _IMPERIAL.search(body), ("metric", "imperial")),  # type: ignore[arg-type]
+        spelling=_spelling(body, language),
+        address=_address(body, language),
+        first_person=bool(_FIRST.search(body)),
+        second_person=bool(_YOU.search(body)),
+        we=bool(_WE.search(body)),
+        case=_case(body),
+    )
+
+
+def count_words(text: str) -> int:
+    """How many words a text has; each Chinese, Japanese or Korean character is one."""
+    return len(_WORD.findall(text))
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text in order; a line ends one, a heading, an item and a table row are one each."""
+    lines, _ = _lines(clean(text[:READ_CHARS]))
+    lower = _case("\n".join(lines)) == "lower"
+    found: list[str] = []
+    for line in lines:
+        item = _BULLET.match(line) or _NUMBERED.match(line)
+        rest, start = line[item.end() :] if item else line, 0
+        for end in _END.finditer(rest):
+            after = rest[end.end() :].lstrip()
+            goes_on = after[:1].islower() and not lower and rest[end.start()] not in "。！？"
+            if goes_on or _ABBREVIATION.search(rest[start : end.end()]):
+                continue
+            found.append(rest[start : end.end()])
+            start = end.end()
+        found.append(rest[start:])
+    return [sentence.strip() for sentence in found if _WORD.search(sentence)]
+
+
+def language_of(text: str) -> str | None:
+    """The English name of the language, of the commonest ones; None where it is open."""
+    letters = sum(char.isalpha() for char in text)
+    for name, script in _SCRIPTS:
+        if letters and len(script.findall(text)) >= max(2, 0.3 * letters):
+            return name
+    words = re.findall(r"[^\W\d_]+", text.casefold())[:400]
+    hits = sorted(((sum(word in known for word in words), name) for name, known in _STOPWORDS.items()), reverse=True)
+    (best, name), (second, _) = hits[:2]
+    return name if best >= max(2, 0.12 * len(words)) and best >= 1.25 * second + 1 else None
+
+
+def distance(one: Form, other: Form) -> float:
+    """How differently two texts are formed, 0..1, the same both ways; 0 for the same form.
+
+    Each difference that a user minds takes its share of what is left of likeness, so one of them is seen clearly and
+    several add up to almost 1.
+    """
+    alike = 1.0
+    for weight, apart in differences(one, other):
+        alike *= 1 - weight * apart
+    return 1 - alike
+
+
+def understood(response: str, edit: str) -> list[str]:
+    """What the user changed, in one to three plain sentences; empty where both texts have the same form and length."""
+    was, now = features(response), features(edit)
+    removed, added = _changes(was, now)
+    told = [f"{verb} {_listed(things)}" for verb, things in (("removed", removed), ("added", added)) if things]
+    if length_changed(was.words, now.words):
+        verb = "cut" if now.words < was.words else "extended"
+        told[:1] = [" and ".join([f"{verb} the answer from {was.words} to {now.words} words", *told[:1]])]
+    said = [f"You {part}." for part in told]
+    if None not in (was.language, now.language) and was.language != now.language:
+        said.append(f"You wrote it in {now.language}.")
+    if not said and response.strip() != edit.strip():
+        said.append("You reworded the answer and kept its form.")
+    return said[:3]
+
+
+def length_changed(before: int, after: int) -> bool:
+    """Whether two lengths in words differ by more than an edit of words in passing would make them."""
+    return abs(before - after) > 3 and not 0.8 <= (after + 1) / (before + 1) <= 1.25
+
+
+def _changes(was: Form, now: Form) -> tuple[list[str], list[str]]:
+    """What the first form has and the second has not, and the reverse."""
+    named = {
+        "the list": (was.items, now.items),
+        "the headings": (was.headings, now.headings),
+        "the table": (was.tables, now.tables),
+        "the code block": (was.fences, now.fences),
+        "the emphasis": (was.emphasis, now.emphasis),
+        "the greeting": (was.greeting, now.greeting),
+        "the filler at the start": (was.filler, now.filler),
+        "the closing line": (was.signoff, now.signoff),
+        "the question at the end": (was.question, now.question),
+        "the emoji": (was.emoji, now.emoji),
+        "the exclamation marks": (was.exclamations, now.exclamations),
+        "the hedging": (was.hedges, now.hedges),
+        "the yes or no at the start": (was.verdict, now.verdict),
+        "imperial units": (was.units in ("imperial", "mixed"), now.units in ("imperial", "mixed")),
+        "metric units": (was.units in ("metric", "mixed"), now.units in ("metric", "mixed")),
+        "formal address": (was.address == "formal", now.address == "formal"),
+        "informal address": (was.address == "informal", now.address == "informal"),
+        "capital letters": (was.case != "lower", now.case != "lower"),
+    }
+    removed = [name for name, (before, after) in named.items() if before and not after]
+    added = [name for name, (before, after) in named.items() if after and not before]
+    return removed[:4], [name.replace("the ", "a ", 1) if name == "the list" else name for name in added[:4]]
+
+
+def _listed(things: list[str]) -> str:
+    return things[0] if len(things) == 1 else f"{', '.join(things[:-1])} and {things[-1]}"
+
+
+def differences(one: Form, other: Form) -> list[tuple[float, float]]:
+    """Pairs of weight and difference, both in 0..1."""
+    other_language = one.language != other.language and bool(one.language and other.language)
+    return [
+        (0.6, _times(one.words, other.words, 3)),
+        (0.2, _times(one.sentences, other.sentences, 2)),
+        (0.1, _times(one.paragraphs, other.paragraphs, 2)),
+        (0.4, float(bool(one.items) != bool(other.items))),
+        (0.2, float(bool(one.items and other.items) and bool(one.numbered) != bool(other.numbered))),
+        (0.2, _times(one.items, other.items, 2) if one.items and other.items else 0.0),
+        (0.25, float(bool(one.headings) != bool(other.headings))),
+        (0.15, float(bool(one.emphasis) != bool(other.emphasis))),
+        (0.15, float(one.bold_lead != other.bold_lead)),
+        (0.3, float(bool(one.tables) != bool(other.tables))),
+        (0.3, float(bool(one.fences) != bool(other.fences))),
+        (0.6, float(other_language)),
+        (0.2, float(one.greeting != other.greeting)),
+        (0.15, float(one.filler != other.filler)),
+        (0.2, float(one.signoff != other.signoff)),
+        (0.15, float(one.question != other.question)),
+        (0.2, float(one.verdict != other.verdict)),
+        (0.2, float(bool(one.emoji) != bool(other.emoji))),
+        (0.1, float(bool(one.exclamations) != bool(other.exclamations))),
+        (0.1, float(bool(one.hedges) != bool(other.hedges))),
+        (0.1, float(bool(one.contractions) != bool(other.contractions))),
+        (0.3, float(one.units != other.units and bool(one.units and other.units))),
+        (0.3, float(one.address != other.address and bool(one.address and other.address))),
+        (0.1, float(one.first_person != other.first_person)),
+        (0.3, float(one.case != other.case)),
+    ]
+
+
+def _times(one: int, other: int, most: int) -> float:
+    """How many doublings lie between two counts, over ``most`` of them; a quarter more or less is the same."""
+    return min(1.0, max(0.0, abs(log2((one + 1) / (other + 1))) - 0.35) / most)
+
+
+def _lines(text: str) -> tuple[list[str], int]:
+    """The lines that are not empty and not code, and the number of code blocks."""
+    lines, blocks, inside = [], 0, False
+    for line in text.splitlines():
+        if _FENCE.match(line):
+            inside = not inside
+            blocks += inside
+        elif line.strip() and not inside:
+            lines.append(line)
+    return lines, blocks
+
+
+def _numbered_items(lines: list[str]) -> list[str]:
+    """The items of numbered lists; a single "a." or "1." is none."""
+    items = [line[match.end() :] for line in lines if (match := _NUMBERED.match(line))]
+    return items if len(items) > 1 else []
+
+
+def _signed(lines: list[str]) -> bool:
+    """Whether the line before the last is a closing word and the last a name."""
+    return len(lines) > 2 and count_words(lines[-1]) <= 3 and bool(_SIGNOFF.match(lines[-2]))
+
+
+def _filled(said: list[str]) -> bool:
+    """Whether the first sentence is filler, before or behind a greeting."""
+    opening = [*said, ""][0]
+    behind = said[1:2] if _GREETING.match(opening) else []
+    return any(map(_FILLER.match, [opening, _GREETING.sub("", opening), *behind]))
+
+
+def _spelling(text: str, language: str | None) -> Spelling | None:
+    if language not in (None, "English"):
+        return None
+    return _either(_BRITISH.search(text), _AMERICAN.search(text), ("British", "American"))  # type: ignore[return-value]
+
+
+def _either(first: object, second: object, names: tuple[str, str]) -> str | None:
+    if first and second:
+        return "mixed"
+    return names[0] if first else names[1] if second else None
+
+
+def _address(text: str, language: str | None) -> Address | None:
+    if language is None or language not in _ADDRESS:
+        return None
+    formal, informal = (len(pattern.findall(text)) for pattern in _ADDRESS[language])
+    if not formal and not informal:
+        return None
+    if formal and informal and max(formal, informal) < 3 * min(formal, informal):
+        return "mixed"
+    return "formal" if formal > informal else "informal"
+
+
+def _case(text: str) -> Literal["lower", "upper", "usual"]:
+    letters = [char for char in text if char.isupper() or char.islower()]
+    if len(letters) < 8:
+        return "usual"
+    upper = sum(char.isupper() for char in letters)
+    return "lower" if not upper else "upper" if upper >= 0.9 * len(letters) else "usual"

@@ -1,0 +1,196 @@
+"""Keeping an answer to what its persona states of the form, where a machine can: what a user always does by hand.
+
+A model forgets a closing line, a capital letter or a count, a small one often. What a clause or a pin states in numbers
+or in the user's own words is therefore also done to the answer after it was written, and to a simulated one likewise.
+Code is never touched but for the words around it, and nothing is done where the message itself asks for a form.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from personaagent.persona.constraint import WORDING, Constraint, constraints_of
+from personaagent.persona.form import features, sentences
+
+_Told = Mapping[str, Sequence[Constraint]]
+_Keep = Callable[[str, Constraint, _Told], str]  # of a text, what is stated, and all that is
+_FENCE: Final = re.compile(r"^\s*(?:```|~~~)", re.MULTILINE)
+_ITEM: Final = re.compile(r"^\s*(?:[-*•+]|\(?\d{1,3}[.)])\s+(?=\S)")
+_HEADING: Final = re.compile(r"^\s*#{1,6}\s+")
+_MARK: Final = re.compile(r"^\s*(?:(?:[-*•+>]|#{1,6}|\(?\d{1,3}[.)])\s+(?=\S))+")
+_STRONG: Final = re.compile(r"\*\*|__|`|(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])")
+_EMOJI: Final = re.compile("[\U0001f300-\U0001faff\U0001f1e6-\U0001f1ff\u2600-\u27bf\u2b50\u2b55\ufe0f\u200d]+ ?")
+_FORM_ASKED: Final = re.compile(
+    r"\b(?:\d+ words|words?|sentences?|paragraphs?|bullets?|headings?|step by step|(?:as|in|make|write|give)\b.{0,20} "
+    r"(?:list|table|points|steps)|tables?|essay|letter|e-?mail|poem|story|script|code|json|csv|html|markdown|emojis?|"
+    r"in (?:more )?detail|detailed|in depth|at length|(?:long|short)(?:er)? (?:answer|version|text|explanation|list)|"
+    r"brief\w*|summar\w+|translat\w+|capital letters|lower-? ?case|upper-? ?case|bold|"
+    r"wörter|wörtern|sätze\w*|absätze\w*|stichpunkt\w*|stichwort\w*|tabelle|ausführlich\w*|übersetz\w+|"
+    r"zusammenfass\w+|aufsatz|gedicht|mots|phrases|paragraphes?|tableau|en détail|détaillée?|résum\w+|tradui\w+|"
+    r"palabras|frases|párrafos?|tabla|en detalle|detallad\w+|resum\w+|traduc\w+)\b",
+    re.IGNORECASE,
+)
+
+
+def in_form(text: str, clauses: Iterable[str], query: str = "") -> str:
+    """The text as the clauses want it in all that a machine can do; the text itself where the query asks for a form.
+
+    Counts are kept to by whole sentences or items from the start, one at least; openings, closings and replaced words
+    are the user's own. What is done twice changes nothing more.
+    """
+    told = _told(clauses)
+    if not text.strip() or not told or _FORM_ASKED.search(query):
+        return text
+    text = _bare(text, told)
+    code = bool(_FENCE.search(text))
+    for name, keep in _KEEPERS.items():
+        for one in () if code and name not in _AROUND else told.get(name, ()):
+            text = keep(text, one, told) or text
+    return text
+
+
+def mechanical(clauses: Iterable[str], query: str = "") -> bool:
+    """Whether ``in_form`` may change an answer to the query."""
+    return bool(_told(clauses)) and not _FORM_ASKED.search(query)
+
+
+def _told(clauses: Iterable[str]) -> dict[str, list[Constraint]]:
+    """What is stated that can be kept to, by name; of counts the smallest, of other things the one stated first."""
+    told: dict[str, list[Constraint]] = {}
+    for one in (one for clause in clauses for one in constraints_of(clause) if one.name in _KEEPERS):
+        known = told.setdefault(one.name, [])
+        if one.name == "wording" or not known:
+            known.append(one)
+        elif isinstance(one.value, int) and one.value < int(known[0].value):
+            known[0] = one
+    return told
+
+
+def _lines(text: str) -> list[tuple[bool, str]]:
+    """The lines that say something: whether each is an item of a list, and its text without the mark of one."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    bare = [(bool(_ITEM.match(_HEADING.sub("", line))), _MARK.sub("", line).strip()) for line in lines]
+    return [(item, line) for item, line in bare if line]
+
+
+def _plain(text: str, _: Constraint, __: _Told) -> str:
+    """One paragraph of sentences; a heading or an item becomes one."""
+    return " ".join(_ended(_STRONG.sub("", line)) for _, line in _lines(text))
+
+
+def _no_lists(text: str, _: Constraint, __: _Told) -> str:
+    """Items as sentences, without the line that leads to them."""
+    lines = _lines(text)
+    if not any(item for item, _ in lines):
+        return text
+    said = [line for item, line in lines if item or not line.endswith(":")]
+    return " ".join(_ended(_STRONG.sub("", line)) for line in said)
+
+
+def _listed(text: str, one: Constraint, told: _Told) -> str:
+    """The text's items, or its sentences where it has none, as a list of the kind, no more than are wanted."""
+    items = [line for item, line in _lines(text) if item]
+    items = items if len(items) > 1 else [_MARK.sub("", sentence) for sentence in sentences(text)]
+    most = [int(limit.value) for limit in (one, *told.get("items_at_most", ())) if limit.value]
+    mark = "{}. " if one.name == "numbered" else "- "
+    return "\n".join(mark.format(n) + item for n, item in enumerate(items[: min(most, default=None)], start=1))
+
+
+def _limited(text: str, one: Constraint, told: _Told) -> str:
+    """The whole sentences from the start that are within the limits on sentences and words, one at least."""
+    if told.keys() & {"bullets", "numbered"}:
+        return text
+    text = _no_lists(text, one, told)
+    limits = {name: int(told[name][0].value) for name in _LIMITS if name in told}
+    most = min((limits[name] for name in ("sentences", "sentences_at_most") if name in limits), default=None)
+    most_words = limits.get("words_at_most")
+    end, words = 0, 0
+    for count, sentence in enumerate(sentences(text), start=1):
+        words += len(sentence.split())
+        found = text.find(sentence, end)
+        too_long = most_words is not None and words > most_words
+        if found < 0 or (count > 1 and (too_long or (most is not None and count > most))):
+            break
+        end = found + len(sentence)
+    return text[:end].strip()
+
+
+def _one_a_line(text: str, one: Constraint, told: _Told) -> str:
+    return "\n\n".join(sentences(_no_lists(text, one, told)))
+
+
+def _bold_lead(text: str, one: Constraint, _: _Told) -> str:
+    if one.holds(text, features(text)):
+        return text
+    first = next(iter(sentences(text)), "")
+    rest = text[text.find(first) + len(first) :].strip()
+    return "\n\n".join(filter(None, (f"**{_STRONG.sub('', first)}**", rest)))
+
+
+def _worded(text: str, one: Constraint, _: _Told) -> str:
+    old, __, new = str(one.value).partition(WORDING)
+
+    def other(found: re.Match[str]) -> str:
+        return new[:1].upper() + new[1:] if found[0][:1].isupper() else new
+
+    return re.sub(rf"(?<!\w){re.escape(old)}(?!\w)", other, text, flags=re.IGNORECASE)
+
+
+def _bare(text: str, told: _Told) -> str:
+    """The text without the opening and closing that are stated, where it has them and is more than they are."""
+    body = text.strip()
+    for one in told.get("opening", ()):
+        opening = str(one.value)
+        body = body[len(opening) :].lstrip() if body.casefold().startswith(opening.casefold()) else body
+    for one in (*told.get("closing_line", ()), *told.get("closing", ())):
+        closing = str(one.value)
+        body = body[: -len(closing)].rstrip() if body.casefold().endswith(closing.casefold()) else body
+    return body or text
+
+
+def _opened(text: str, one: Constraint, _: _Told) -> str:
+    """The text behind the opening; a heading, and what is above a list, stand on a line of their own."""
+    opening, body = str(one.value), _bare(text, {"opening": [one]})
+    alone = _HEADING.match(opening) or _MARK.match(body)
+    return body if _same(body, opening) else f"{opening}{_PARAGRAPH if alone else ' '}{body}"
+
+
+def _closed(text: str, one: Constraint, _: _Told) -> str:
+    body = _bare(text, {one.name: [one]})
+    return body if _same(body, one.value) else f"{body}{' ' if one.name == 'closing' else _PARAGRAPH}{one.value}"
+
+
+def _same(body: str, around: int | str) -> bool:
+    return body.casefold() == str(around).casefold()
+
+
+def _ended(line: str) -> str:
+    bare = line.rstrip(" ,;:-")
+    return bare if not bare or bare[-1] in ".!?\"')]…" else f"{bare}."
+
+
+_PARAGRAPH: Final = "\n\n"
+_LIMITS: Final = ("sentences", "sentences_at_most", "words_at_most")
+_AROUND: Final = frozenset({"opening", "closing", "closing_line"})
+_KEEPERS: Final[Mapping[str, _Keep]] = {
+    "plain": _plain,
+    "no_headings": lambda text, _, __: "\n".join(_HEADING.sub("", line) for line in text.splitlines()),
+    "no_emphasis": lambda text, _, __: _STRONG.sub("", text),
+    "no_lists": _no_lists,
+    "bullets": _listed,
+    "numbered": _listed,
+    **dict.fromkeys(_LIMITS, _limited),
+    "one_a_line": _one_a_line,
+    "bold_lead": _bold_lead,
+    "wording": _worded,
+    "no_exclamations": lambda text, _, __: text.replace("!", "."),
+    "no_emoji": lambda text, _, __: _EMOJI.sub("", text),
+    "lower": lambda text, _, __: text.lower(),
+    "upper": lambda text, _, __: text.upper(),
+    "opening": _opened,
+    "closing": _closed,
+    "closing_line": _closed,
+    "items_at_most": lambda text, _, __: text,  # is kept to where the list is made
+}

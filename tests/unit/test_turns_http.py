@@ -1,0 +1,252 @@
+"""Turns over the JSON API: whole and streamed, their conversation, wishes, approvals, limits, and two users at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage
+
+from page_house import Browser, services_in
+from personaagent import PersonaAgent
+from personaagent.app.server.turns import MAX_WAITING, DecisionTooLate, Question, Turns
+from personaagent.context import Context
+from personaagent.errors import ModelUnreachable
+from personaagent.graph.services import Services
+from personaagent.settings import Settings
+from scripted import HashEmbedder, ScriptedModels
+
+ANN, BOB = {"X-User-Id": "ann"}, {"X-User-Id": "bob"}
+
+
+@pytest.fixture
+async def services(own_settings: Path) -> AsyncIterator[Services]:
+    made = services_in(own_settings)
+    yield made
+    await made.close()
+
+
+@asynccontextmanager
+async def opened(home: Path, models: ScriptedModels, **settings: Any) -> AsyncIterator[Services]:
+    made = Services(Settings(home=home, **settings), models=models, embedder=HashEmbedder())
+    yield made
+    await made.close()
+
+
+async def ask(browser: Browser, user: dict[str, str], text: str, **more: Any) -> dict[str, Any]:
+    response = await browser.http.post("/api/v1/me/turns", json={"text": text} | more, headers=user)
+    assert response.status_code == 200, response.text
+    told: dict[str, Any] = response.json()
+    return told
+
+
+async def stream(browser: Browser, user: dict[str, str], path: str, body: dict[str, Any]) -> list[tuple[str, Any]]:
+    events: list[tuple[str, Any]] = []
+    async with browser.http.stream("POST", path, json=body, headers=user | {"Accept": "text/event-stream"}) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        async for line in response.aiter_lines():
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                events.append((name, json.loads(line.removeprefix("data: "))))
+    return events
+
+
+async def test_an_answer_tells_what_it_stands_on(services: Services) -> None:
+    browser = Browser(services)
+    first = await ask(browser, ANN, "Is Solaris a good film?")
+    told = await ask(browser, ANN, "From now on answer in two sentences. Is Stalker a good film?")
+    assert told["answer"] == "An answer."
+    assert [memory["id"] for memory in told["recalled"]] == [first["interaction_id"]]
+    assert all(clause["rule"] for clause in told["clauses"]) and told["persona_version"] == 0
+    assert [wish["text"] for wish in told["wishes"]] == ["answer in two sentences"] == told["pins"]
+    assert told["usage"]["calls"] == 1
+    kept = await services.episodic.get("ann", told["interaction_id"])
+    assert kept.thread_id == told["thread_id"] != first["thread_id"]
+
+
+async def test_a_stream_is_tokens_and_then_the_whole_answer(services: Services) -> None:
+    events = await stream(Browser(services), ANN, "/api/v1/me/turns", {"text": "Which film?"})
+    assert [name for name, _ in events] == ["token", "token", "done"]
+    assert "".join(data["text"] for name, data in events if name == "token") == events[-1][1]["answer"] == "An answer."
+    assert await services.episodic.get("ann", events[-1][1]["interaction_id"])
+
+
+async def test_a_conversation_goes_on_in_any_process_and_without_what_was_forgotten(services: Services) -> None:
+    first = await ask(Browser(services), ANN, "My cat is called Mina.")
+    other = Browser(services)  # a process of its own knows the thread by the ledger alone
+    second = await ask(other, ANN, "What is she called?", thread_id=first["thread_id"])
+    shown = services.models.calls[-1].text  # type: ignore[attr-defined]
+    assert "My cat is called Mina." in shown and "An answer." in shown
+    assert second["thread_id"] == first["thread_id"]
+    forgotten = await other.http.post("/api/v1/me/forget", json={"ids": [first["interaction_id"]]}, headers=ANN)
+    assert forgotten.status_code == 200
+    await ask(other, ANN, "And now?", thread_id=first["thread_id"])
+    assert "Mina" not in services.models.calls[-1].text  # type: ignore[attr-defined]
+    await ask(other, BOB, "And I?", thread_id=first["thread_id"])  # the same thread of another user is another one
+    assert "What is she called?" not in services.models.calls[-1].text  # type: ignore[attr-defined]
+
+
+async def test_what_a_client_says_was_said_before_takes_the_place_of_the_thread(services: Services) -> None:
+    earlier = [{"role": "user", "text": "Call me Nemo."}, {"role": "assistant", "text": "Aye."}]
+    told = await ask(Browser(services), ANN, "Who am I?", earlier=earlier, personalize=False)
+    assert "Call me Nemo." in services.models.calls[-1].text  # type: ignore[attr-defined]
+    assert told["interaction_id"] == "" and told["clauses"] == [] and told["persona_version"] is None
+    assert await services.episodic.count("ann") == 0
+
+
+async def test_a_wish_is_taken_back_by_its_pin(services: Services) -> None:
+    browser = Browser(services)
+    told = await ask(browser, ANN, "From now on answer in French.")
+    path = f"/api/v1/me/pins/{told['wishes'][0]['pin_id']}"
+    assert (await browser.http.delete(path, headers=BOB)).status_code == 404
+    assert (await browser.http.delete(path, headers=ANN)).json()["text"] == "answer in French"
+    assert await services.personas.pins("ann") == []
+    made = await browser.http.post("/api/v1/me/pins", json={"text": "No puns"}, headers=ANN)
+    assert made.json()["origin"] == "user" and [pin.text for pin in await services.personas.pins("ann")] == ["No puns"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "name"),
+    [
+        ({"text": " \n"}, 400, "EmptyQuery"),
+        ({"text": "x", "user_id": "bob"}, 400, "InputError"),
+        ({"text": "x", "thread_id": "a\x00b"}, 400, "InputError"),
+        ({"text": "x" * 32_001}, 400, "InputError"),
+        ({"text": "x", "choices": ["y" * 256 + str(n) for n in range(200)]}, 400, "InputError"),
+        ({"text": "x", "choices": ["y" * 250 + str(n) for n in range(200)]}, 400, "InvalidContext"),
+        ({"text": "x", "earlier": [{"role": "system", "text": "x"}]}, 400, "InputError"),
+    ],
+)
+async def test_what_cannot_be_asked_is_refused_by_name_before_a_stream_begins(
+    services: Services, body: dict[str, Any], status: int, name: str
+) -> None:
+    for accept in ("application/json", "text/event-stream"):
+        refused = await Browser(services).http.post("/api/v1/me/turns", json=body, headers=ANN | {"Accept": accept})
+        assert (refused.status_code, refused.json()["error"]["name"]) == (status, name)
+    assert await services.episodic.count("ann") == 0
+
+
+async def test_a_model_that_fails_is_503_before_the_first_word_and_an_event_after_it(own_settings: Path) -> None:
+    calls = 0
+
+    def said(_: list[BaseMessage], tools: list[Any]) -> AIMessage | Exception:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            return ModelUnreachable("http://10.0.0.7/v1 does not answer")
+        call = {"name": "calculator", "args": {"expression": "1+1"}, "id": "1", "type": "tool_call"}
+        return AIMessage("Let me count. ", tool_calls=[call])
+
+    async with opened(own_settings, ScriptedModels(said)) as services:
+        events = await stream(Browser(services), ANN, "/api/v1/me/turns", {"text": "What is 1+1?"})
+        assert [name for name, _ in events] == ["token", "token", "token", "error"]
+        assert events[-1][1]["error"]["name"] == "ModelUnreachable"
+        assert "10.0.0.7" not in json.dumps(events)
+    async with opened(own_settings, ScriptedModels([ModelUnreachable("http://10.0.0.7 is down")])) as services:
+        refused = await Browser(services).http.post("/api/v1/me/turns", json={"text": "x", "stream": True}, headers=ANN)
+        assert refused.status_code == 503 and "10.0.0.7" not in refused.text
+
+
+def remembering(messages: list[BaseMessage], tools: list[Any]) -> AIMessage | str:
+    """Calls ``remember`` once, then says what came of it."""
+    if messages[-1].type == "tool":
+        return f"Done: {messages[-1].text}"
+    call = {"name": "remember", "args": {"text": "I play the cello"}, "id": "1", "type": "tool_call"}
+    return AIMessage("", tool_calls=[call])
+
+
+async def test_a_turn_waits_for_the_user_alone_and_goes_on_by_their_decision(own_settings: Path) -> None:
+    async with opened(own_settings, ScriptedModels(remembering)) as services:
+        browser = Browser(services)
+        waiting = await ask(browser, ANN, "Remember that I play the cello")
+        assert [(one["tool"], one["arguments"]) for one in waiting["approvals"]] == [
+            ("remember", {"text": "I play the cello"})
+        ]
+        path, accept = f"/api/v1/me/turns/{waiting['turn_id']}/decisions", {"decisions": [{"type": "accept"}]}
+        foreign = await browser.http.post(path, json=accept, headers=BOB)
+        assert (foreign.status_code, foreign.json()["error"]["name"]) == (409, "DecisionTooLate")
+        for wrong in ({"decisions": []}, {"decisions": ["yes"]}, {"decisions": [{"type": "edit"}]}, {}):
+            assert (await browser.http.post(path, json=wrong, headers=ANN)).status_code == 400
+        done = await browser.http.post(path, json=accept, headers=ANN)
+        assert done.json()["answer"].startswith("Done:") and done.json()["interaction_id"]
+        assert [fact.text for fact in await services.facts.holding("ann")] == ["I play the cello"]
+        assert await services.facts.holding("bob") == []
+        assert (await browser.http.post(path, json=accept, headers=ANN)).status_code == 409
+
+        refused = await ask(browser, BOB, "Remember that I play the cello")
+        path = f"/api/v1/me/turns/{refused['turn_id']}/decisions"
+        events = await stream(browser, BOB, path, {"decisions": [{"type": "ignore"}]})
+        assert events[-1][1]["tools"][0]["outcome"] == "rejected"
+        assert await services.facts.holding("bob") == []
+
+
+async def test_turns_that_wait_are_few_and_not_for_ever(own_settings: Path) -> None:
+    now = 0.0
+    async with opened(own_settings, ScriptedModels(remembering)) as services:
+        turns = Turns(PersonaAgent.over(services), clock=lambda: now)
+        names = []
+        for _ in range(MAX_WAITING + 1):
+            question = Question(text="Remember that I play the cello", context=Context(user_id="ann"))
+            names += [event.turn_id async for event in turns.ask("ann", question) if hasattr(event, "turn_id")]
+        with pytest.raises(DecisionTooLate):  # the oldest made room
+            await anext(turns.decide("ann", names[0], [{"type": "accept"}]))
+        now = 601.0
+        with pytest.raises(DecisionTooLate):
+            await anext(turns.decide("ann", names[-1], [{"type": "accept"}]))
+
+
+async def test_whoever_stops_listening_stops_the_run_and_nothing_is_kept(own_settings: Path) -> None:
+    async with opened(own_settings, ScriptedModels("An answer.", latency=30), concurrent_turns=1) as services:
+        turns = Turns(PersonaAgent.over(services))
+        events = turns.ask("ann", Question(text="Which film?", context=Context(user_id="ann")))
+        first = asyncio.ensure_future(anext(events))
+        await asyncio.wait([first], timeout=2)
+        assert services.models.calls  # type: ignore[attr-defined]
+        first.cancel()
+        await asyncio.wait([first])
+        await events.aclose()
+        assert await services.episodic.count("ann") == 0
+        services.limiter.begin_turn("ann", "the only one at once")  # it is over for the limits too
+
+
+async def test_turns_at_once_and_a_minute_are_limited_for_each_user(own_settings: Path) -> None:
+    async with opened(own_settings, ScriptedModels("ok"), turns_per_minute=2) as services:
+        browser = Browser(services)
+        for _ in range(2):
+            await ask(browser, ANN, "x")
+        refused = await browser.http.post("/api/v1/me/turns", json={"text": "x"}, headers=ANN)
+        assert (refused.status_code, refused.json()["error"]["name"]) == (429, "TooManyTurns")
+        assert int(refused.headers["retry-after"]) > 0
+        await ask(browser, BOB, "x")
+
+
+async def test_users_at_once_each_get_their_own_answer_and_memory(own_settings: Path) -> None:
+    def echo(messages: list[BaseMessage], _: list[Any]) -> str:
+        return f"You said {messages[-1].text.splitlines()[-1]}"
+
+    async with opened(own_settings, ScriptedModels(echo, latency=0.01), concurrent_turns=0) as services:
+        browser = Browser(services)
+
+        async def talk(name: str) -> None:
+            user, thread = {"X-User-Id": name}, "one thread for all"
+            for n in range(5):
+                text = f"{name} has secret {n}"
+                told = (
+                    await ask(browser, user, text, thread_id=thread)
+                    if n % 2
+                    else (await stream(browser, user, "/api/v1/me/turns", {"text": text, "thread_id": thread}))[-1][1]
+                )
+                assert told["answer"] == f"You said {text}"
+                assert all(memory["query"].startswith(f"{name} has") for memory in told["recalled"])
+
+        names = [f"user{n}" for n in range(8)]
+        await asyncio.gather(*(talk(name) for name in names))
+        for name in names:
+            found = await services.episodic.newest(name, 50)
+            assert sorted(one.query for one in found) == [f"{name} has secret {n}" for n in range(5)]
