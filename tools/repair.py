@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from langchain_core.messages import AIMessage, ToolCall
 
+from personaagent.models.calls_in_text import is_call_alone
 from personaagent.tools.calls import MAX_CALLS
 from personaagent.tools.space import ActionSpace
 
@@ -46,8 +47,8 @@ def sound_calls(message: AIMessage) -> AIMessage:
 def is_broken_call(message: AIMessage, names: Collection[str]) -> bool:
     """Whether a message without calls was meant to be one: the endpoint could not read it, or its text looks like it.
 
-    That is a tool-call tag, JSON-like text with a key for arguments, or a tool's name in front of a bracket at the
-    start of the text. Prose that speaks of a tool is an answer.
+    That is a tool-call tag, JSON-like text with a key for arguments that names a tool or is nothing but a call, or a
+    tool's name in front of a bracket at the start of the text. Prose that speaks of a tool is an answer.
     """
     if message.tool_calls:
         return False
@@ -57,7 +58,7 @@ def is_broken_call(message: AIMessage, names: Collection[str]) -> bool:
     if _TAG.search(text):
         return True
     if "{" in text and _KEYS.search(text):
-        return any(name in text for name in names)
+        return any(name in text for name in names) or is_call_alone(text)
     named = "|".join(map(re.escape, names))
     return (
         bool(named)

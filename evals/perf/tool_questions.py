@@ -22,7 +22,7 @@ from langchain_core.messages import HumanMessage
 from personaagent.context import Context
 from personaagent.graph.agent import build_agent
 from personaagent.graph.services import Services
-from personaagent.models.calls_in_text import calls_of
+from personaagent.models.calls_in_text import calls_of, is_call_alone
 from personaagent.models.meter import metering
 from personaagent.settings import Settings
 
@@ -69,13 +69,14 @@ async def _one(services: Services, text: str, wanted: str | None) -> dict[str, A
     began = time.monotonic()
     with metering() as meter:
         out = await build_agent(services).compile().ainvoke({"messages": [HumanMessage(text)]}, context=context)
+    shown = out["messages"][-1].text
     names = (await services.actions.of("ann", None)).names
     return {
         "question": text,
         "calls": meter.total.calls,
         "seconds": round(time.monotonic() - began, 1),
         "tools": [message.name for message in out["messages"] if message.type == "tool"],
-        "call_shown": bool(calls_of(out["messages"][-1].text, names)),
+        "call_shown": bool(calls_of(shown, names)) or is_call_alone(shown),
         "right": None if wanted is None else wanted in out["answer"].replace(",", ""),
         "answer": out["answer"][:80],
     }

@@ -15,6 +15,7 @@ MAX_CHARS: Final = 20_000
 _DECODER = json.JSONDecoder()
 _OPENS = re.compile(r"```|<\|?(?:tool_call|function_call|tool)|\[TOOL_CALLS\]|\{", re.IGNORECASE)
 _MAY_OPEN = re.compile(r"(?:`{1,2}|<\|?\w{0,13}|\[[A-Z_]{0,11})$", re.IGNORECASE)
+_FENCE = re.compile(r"\A```\w*\s*|\s*```\Z")
 _WRAPPED = re.compile(
     r"```(?:json|tool_call|xml)?\s*\n(?P<fenced>.*?)```|<\|?(?P<tag>tool_call|function_call|tool)\|?>.*?"
     r"(?:</?\|?/?(?P=tag)\|?>|\Z)|\[TOOL_CALLS\].*",
@@ -48,6 +49,13 @@ def without_calls(text: str, names: Collection[str]) -> str:
     for _, start, end in reversed([o for o in _objects(rest[:MAX_CHARS]) if _call(o[0], names) is not None]):
         rest = rest[:start] + rest[end:]
     return re.sub(r"\A[\[\],\s]*\Z", "", rest).strip()
+
+
+def is_call_alone(text: str) -> bool:
+    """Whether a text is one call and nothing else, of a tool of whatever name, fenced or not."""
+    bare = _FENCE.sub("", text[:MAX_CHARS].strip())
+    found = next(_objects(bare), None)
+    return found is not None and found[1:] == (0, len(bare)) and _call(found[0], None) is not None
 
 
 def numbered(calls: Sequence[ToolCall], key: str | None) -> list[ToolCall]:
@@ -144,14 +152,15 @@ def _objects(text: str) -> Iterator[tuple[dict[str, Any], int, int]]:
             yield value, start, at
 
 
-def _call(found: dict[str, Any], names: Collection[str]) -> ToolCall | None:
+def _call(found: dict[str, Any], names: Collection[str] | None) -> ToolCall | None:
+    """The call that an object is, of one of the names (None: of any); None where it is none."""
     function = found.get("function")
     if isinstance(function, dict):
         found = function
     elif isinstance(function, str) and "name" not in found:
         found = {**found, "name": function}
     name = found.get("name", found.get("tool"))
-    if not isinstance(name, str) or name not in names:
+    if not isinstance(name, str) or (names is not None and name not in names):
         return None
     for key in ("arguments", "parameters", "args", "input"):
         if key in found:

@@ -136,6 +136,17 @@ async def test_who_goes_back_to_an_old_branch_has_it_again(build: Build) -> None
     assert set(await chat.sight()) == {"A1", "A2", "A3"}
 
 
+async def test_who_goes_on_behind_an_answer_that_a_newer_one_left_has_it_again(build: Build) -> None:
+    services = build(answering("a1", "a2", "a1 anew", "a3"))
+    chat = Chat(services)
+    await chat.ask("A1")
+    await chat.ask("A2")
+    await chat.regenerate("A1")
+    assert set(await chat.sight()) == {"A1"}
+    await chat.ask("A3", await chat.after("a2"))
+    assert set(await chat.sight()) == {"A1", "A2", "A3"}
+
+
 async def test_another_thread_and_a_lost_checkpoint_are_no_branches(build: Build) -> None:
     services = build(answering("a", "b", "c", "d"))
     await Chat(services).ask("one")

@@ -160,6 +160,7 @@ BROKEN = [
     'a(query="tea")',
     "```\na {query: tea}\n```",
     "{'name': 'a', 'arguments': {'query': 'tea'}}",
+    '```json\n{"name": "current_day", "arguments": {}}\n```',
 ]
 
 

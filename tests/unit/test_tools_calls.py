@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage
 
+from personaagent.models.calls_in_text import is_call_alone
 from personaagent.tools.approval import Decision, approval_request, parse_decisions
 from personaagent.tools.calculator import calculator_tool
 from personaagent.tools.calls import calls_in_text
@@ -37,6 +38,16 @@ def test_a_call_written_as_text_becomes_a_call(text: str) -> None:
 def test_other_text_stays_an_answer(text: str) -> None:
     message = AIMessage(text)
     assert calls_in_text(message, NAMES) is message
+
+
+@pytest.mark.parametrize(
+    ("text", "alone"),
+    [('```json\n{"name": "today", "arguments": {}}\n```', True), (' {"tool": "today", "args": {"zone": "UTC"}}', True),
+     ('A call looks like {"name": "today", "arguments": {}}.', False), ('{"name": "Ada", "age": 7}', False),
+     ("```python\nprint(1)\n```", False), ("", False)],
+)  # fmt: skip
+def test_a_text_that_is_nothing_but_a_call_is_known_whatever_the_tool(text: str, alone: bool) -> None:
+    assert is_call_alone(text) is alone
 
 
 def test_several_calls_have_their_own_ids_and_repeats_are_one() -> None:
