@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from personaagent.errors import ContextTooLong, ModelError, ModelOutputInvalid, ModelRefused
-from personaagent.memory.earnest import bears
-from personaagent.memory.own_words import own_words
+from personaagent.memory.earnest import bears, of_oneself
+from personaagent.memory.own_words import MIN_PASTED_WORDS, own_words
 from personaagent.memory.statistics import is_statistic, statistic_facts
 from personaagent.memory.supported import supported
 from personaagent.models.tokens import count_messages
@@ -101,25 +101,40 @@ async def summarized(
     """What the summarizer proposes from the newest of them, at most ``MAX_READ``; None where no model read any.
 
     A model that read them and answered in another form has proposed nothing; one that did not answer has not read.
+    Material that was labelled counts as read: statistics say what the labels do.
     What is too much for the endpoint is asked once more with the newer half; one that alone is too much counts as read.
     """
     facts = [fact for fact in active_facts if fact.user_id == user_id and fact.status == "active"]
-    read: Sequence[Interaction] = [i for i in new_interactions if i.user_id == user_id][-MAX_READ:]
-    if models.embedded or not read:
+    mine = [i for i in new_interactions if i.user_id == user_id]
+    if models.embedded or not mine:
         return None
+    material = [i for i in mine if _is_material(i)]
+    read: Sequence[Interaction] = [i for i in mine if i not in material][-MAX_READ:]
+    reading = await _read(models, user_id, read, facts) if read else Reading()
+    return reading and replace(reading, read=[*material, *reading.read])
+
+
+async def _read(models: Models, user_id: str, read: Sequence[Interaction], facts: Sequence[Fact]) -> Reading | None:
     open_facts: Sequence[Fact] = [fact for fact in facts if fact.source not in {"user", "statistics"}][:MAX_FACTS]
     read, open_facts = _fitting(read, open_facts, (await models.card("summarizer")).window)
     try:
         answer = await models.structured("summarizer", _messages(read, open_facts), FACTS_SCHEMA)
     except ContextTooLong:
         if len(read) > 1:
-            return await summarized(models, user_id, read[len(read) // 2 :], active_facts)
+            return await _read(models, user_id, read[len(read) // 2 :], facts)
         return Reading(read=read)
     except (ModelOutputInvalid, ModelRefused):
         return Reading(read=read)
     except ModelError:
         return None
     return Reading(operations=_validated(answer, read, open_facts, facts), read=read)
+
+
+def _is_material(interaction: Interaction) -> bool:
+    """Whether it is a choice for a text that is longer than a question and does not speak of the user."""
+    query = interaction.query
+    labelled = bool(interaction.choices and interaction.ground_truth)
+    return labelled and len(query.split()) >= MIN_PASTED_WORDS and not of_oneself(query)
 
 
 def _fitting(

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fakes_alignment import ScriptedModels, fact, interaction
 
 from personaagent.errors import ModelOutputInvalid, ModelUnreachable
-from personaagent.memory.consolidate import consolidate
+from personaagent.memory.consolidate import consolidate, summarized
 from personaagent.memory.statistics import describe, statistic_facts
 from personaagent.types import FactOperation, ToolTrace
 
@@ -160,6 +161,20 @@ async def test_without_new_interactions_or_a_capable_model_there_are_statistics_
         told = await consolidate(models, "ann", new, [], history)
         assert [o.source for o in told] == ["statistics"]
         assert models.asked == []
+
+
+async def test_material_that_was_labelled_costs_no_call_and_counts_as_read() -> None:
+    text = (
+        "The senate votes on the budget today, and nobody in the two parties knows yet how the evening will end there"
+    )
+    article = interaction(1, text, "politics", choices=("politics", "crime"))
+    short, own = replace(article, id="i2", query="Which drink?"), replace(article, id="i3", query=f"My day. {text}")
+    models = ScriptedModels({"operations": []})
+    reading = await summarized(models, "ann", [article], [])
+    assert reading is not None and list(reading.read) == [article] and models.asked == []
+    reading = await summarized(models, "ann", [article, short, own], [])
+    assert reading is not None and {i.id for i in reading.read} == {"i1", "i2", "i3"}
+    assert models.asked[0][1].count("wanted: politics") == 2
 
 
 def test_a_statistic_is_added_once_then_superseded_when_it_changes() -> None:
