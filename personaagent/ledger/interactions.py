@@ -291,8 +291,8 @@ def _in_sight(
     live = [past for past in newest if past.id == tip.id or not past.abandoned]
     if path is None or tip.thread_id is None:
         return live
-    others = [past for past in live if past.id != tip.id and past.metadata.get("statement") is not True]
-    if new and (not others or others[0].id in path.before[-1:]):
+    others = [past.id for past in live if past.id != tip.id and past.metadata.get("statement") is not True]
+    if new and tuple(others[:1]) == path.before[-1:]:
         return live
     settle(connection, tip, path)
     found = read_many(connection, tip.user_id, [tip.id, *path.before[-EARLIER:]])

@@ -15,6 +15,7 @@ from personaagent.feedback import Feedback
 from personaagent.graph.agent import build_agent
 from personaagent.graph.services import Services
 from personaagent.memory.portability import export_user, import_user
+from personaagent.memory.forgetting import Selection
 from personaagent.ports import Where
 from personaagent.types import Interaction
 from scripted import ScriptedModels
@@ -147,6 +148,18 @@ async def test_who_goes_on_behind_an_answer_that_a_newer_one_left_has_it_again(b
     assert set(await chat.sight()) == {"A1", "A2", "A3"}
 
 
+async def test_who_goes_back_after_forgetting_all_that_was_in_sight_has_the_old_branch(build: Build) -> None:
+    services = build(answering("a1", "a2", "b2", "a3"))
+    chat = Chat(services)
+    await chat.ask("A1")
+    await chat.ask("A2")
+    other = await chat.edit("A1", "B1")
+    await services.forgetter.forget("ann", Selection(ids=(other["interaction_id"],)))
+    assert await chat.sight() == {}
+    await chat.ask("A3", await chat.after("a2"))
+    assert set(await chat.sight()) == {"A1", "A2", "A3"}
+
+
 async def test_another_thread_and_a_lost_checkpoint_are_no_branches(build: Build) -> None:
     services = build(answering("a", "b", "c", "d"))
     await Chat(services).ask("one")
@@ -165,8 +178,6 @@ async def test_an_abandoned_branch_is_exported_imported_and_forgotten(build: Bui
     await import_user(services.database, services.indexer, "bob", document)
     assert {i.query for i in await services.episodic.newest("bob", 9)} == {"one", "two"}
     assert await services.episodic.count("bob", Where(abandoned=None)) == 3
-    from personaagent.memory.forgetting import Selection
-
     await services.forgetter.forget("ann", Selection(everything=True))
     assert await services.episodic.count("ann", Where(abandoned=None)) == 0
 
