@@ -14,8 +14,8 @@ from personaagent.context import Context
 from personaagent.feedback import Feedback
 from personaagent.graph.agent import build_agent
 from personaagent.graph.services import Services
-from personaagent.memory.portability import export_user, import_user
 from personaagent.memory.forgetting import Selection
+from personaagent.memory.portability import export_user, import_user
 from personaagent.ports import Where
 from personaagent.types import Interaction
 from scripted import ScriptedModels
