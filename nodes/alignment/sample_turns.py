@@ -20,7 +20,7 @@ from personaagent.persona.gate import Evidence, labels_needed, share, to_win
 from personaagent.persona.proposers.turning import since_turn
 from personaagent.persona.trigger import split, with_witnesses
 from personaagent.ports import EpisodicMemory, Where
-from personaagent.racing import belief
+from personaagent.racing import belief, lived
 from personaagent.state import AlignmentState
 from personaagent.types import Candidate, Interaction, Persona, Sections
 
@@ -53,7 +53,7 @@ async def sample_turns(
     labelled = [i for i in await episodic.newest(user_id, HISTORY, asked) if not is_statement(i)]
     waiting = [one for one in await challengers.of(user_id) if one.base_version == base.version]
     tried = len(waiting) + len(await candidates.since(user_id, base.created_at))
-    teach, judge, needed = _shared_out(labelled, base.sections, context, confidence, tried)
+    teach, judge, needed = _shared_out(labelled, base, context, confidence, tried)
     outcome = "" if judge else f"No change: {len(labelled)} labelled answers, at least 2 are needed"
     if judge and await remaining(user_id) <= 0:
         teach, judge, outcome = [], [], "No change: today's alignment budget of this user is spent"
@@ -87,10 +87,13 @@ async def sample_turns(
 
 
 def _shared_out(
-    labelled: Sequence[Interaction], persona: Sections, context: Context, confidence: float, tried: int
+    labelled: Sequence[Interaction], base: Persona, context: Context, confidence: float, tried: int
 ) -> tuple[list[Interaction], list[Interaction], int]:
-    """Teaching and judging interactions, as many of these as prove all candidates of an epoch, and how many lack."""
-    holding = len(since_turn(labelled, persona)[0])
+    """Teaching and judging interactions, as many of these as prove all candidates of an epoch, and how many lack.
+
+    An answer of the base that the user left as it was judges, but brings nobody anything: more judge beside it.
+    """
+    holding = len(since_turn(labelled, base.sections)[0])
     best: tuple[list[Interaction], list[Interaction], int] = ([], [], 0)
     for number in range(tried + max(1, context.align_candidates), tried, -1):
         evidence = Evidence(alpha=share(confidence, number))
@@ -98,7 +101,8 @@ def _shared_out(
         while True:
             older, newer = split(labelled, context.align_batch, size, holding=holding)
             best = *with_witnesses(older, newer, labelled), 0
-            needed = labels_needed(evidence, [to_win(None, belief(i)) for i in best[1]])
+            gains = [_to_win(i, base) for i in best[1]]
+            needed = labels_needed(evidence, gains) if any(gains) else labels_needed(evidence, [1.0] * len(gains))
             if not needed or len(newer) < size:
                 break
             size += 1
@@ -106,3 +110,9 @@ def _shared_out(
             return best
         best = best[0], best[1], needed
     return best
+
+
+def _to_win(label: Interaction, base: Persona) -> float:
+    """The most that a label can bring a candidate, as far as it is known before anybody is simulated."""
+    untouched = label.ground_truth == label.response and lived(label, base)
+    return 0.0 if untouched else to_win(None, belief(label))

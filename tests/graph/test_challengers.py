@@ -126,6 +126,24 @@ async def test_nothing_is_proposed_before_it_could_win_and_the_outcome_says_what
     assert (await services.budget.spent("ann", out["base"].created_at.date()))[0] == out["calls"]
 
 
+@pytest.mark.parametrize(("untouched", "lacking"), [(range(5, 11), 3), (range(12), None)])
+async def test_answers_that_were_left_as_they_were_prove_nothing(
+    build: Build, untouched: range, lacking: int | None
+) -> None:
+    services = build(persuadable())
+    base = await services.seed_persona("ann")
+    rows = [replace(past("ann", n, "an answer"), persona_version=base.version, task="notes") for n in range(12)]
+    said = [replace(one, response="an answer" if n in untouched else "longer") for n, one in enumerate(rows)]
+    await services.episodic.append_many("ann", said)
+    out = await align(services)
+    if lacking:
+        assert out["outcome"] == f"No change yet: a proof needs {lacking} more labelled answers (you have 12)"
+        models: Any = services.models
+        assert models.calls_of("simulator") == models.calls_of("editor") == []
+    else:
+        assert "nothing can win" in out["outcome"]
+
+
 async def test_a_budget_ends_the_judging_and_the_next_alignment_goes_on(build: Build) -> None:
     services = build(persuadable(), align_calls=22)
     await fill(services, range(12))
