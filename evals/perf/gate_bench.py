@@ -117,6 +117,16 @@ def noise(gain: float) -> Pair:
     return pair
 
 
+def steady(gain: float) -> Pair:
+    """Losses of closed choices by log-probability: another persona moves them by little (sd .02)."""
+
+    def pair(rng: random.Random) -> tuple[float, float]:
+        question = abs(rng.gauss(0.0, 0.25))
+        return _bounded(question + rng.gauss(0, 0.02)), _bounded(question - gain + rng.gauss(0, 0.02))
+
+    return pair
+
+
 def ties(share_of_ties: float) -> Pair:
     """Right or wrong, where most answers stay as they were."""
 
@@ -139,6 +149,11 @@ def uniform(rng: random.Random) -> tuple[float, float]:
     return float(rng.random() < 0.75), float(rng.random() < 0.75)
 
 
+def rare(rng: random.Random) -> tuple[float, float]:
+    """Nine labels gain a little, the tenth loses all of it."""
+    return (0.5, 0.47 + rng.gauss(0, 0.01)) if rng.random() < 0.9 else (0.5, 0.77 + rng.gauss(0, 0.01))
+
+
 def untouched(rng: random.Random) -> tuple[float, float]:
     """The user leaves every answer as it is, so that another one can only be further away."""
     return 0.0, _bounded(abs(rng.gauss(0.2, 0.2)))
@@ -148,9 +163,12 @@ ROWS: dict[str, Pair] = {
     "none: labels at random, four choices": uniform,
     "none: answers left untouched": untouched,
     "none: text, noise": noise(0),
+    "none: log-probabilities, noise": steady(0),
     "none: 80 % ties": ties(0.8),
     "none: skewed losses": skewed,
+    "none: small gains, rare large losses": rare,
     **{f"mean loss lower by {gain}": noise(gain) for gain in (0.02, 0.05, 0.1, 0.2, 0.4)},
+    **{f"log-probabilities, mean loss lower by {gain}": steady(gain) for gain in (0.02, 0.04)},
 }
 
 
