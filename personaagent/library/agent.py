@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from personaagent.ports import Embedder
     from personaagent.settings import Settings
 
+MEMORY = ":memory:"  # the home of an agent that leaves nothing
 # what the state of a turn is made of, so that it may come back out of a checkpoint
 STATE_TYPES = ("Clause", "Fact", "Interaction", "Persona", "Recall", "Section", "ToolTrace", "UserProfile")
 
@@ -31,7 +33,8 @@ STATE_TYPES = ("Clause", "Fact", "Interaction", "Persona", "Recall", "Section", 
 class PersonaAgent:
     """An agent for any number of users, each with memory and a persona of their own. Making it does no I/O.
 
-    ``home`` is the data folder; ``settings`` come from the environment where none are given. Threads of conversation
+    ``home`` is the data folder; with ``":memory:"`` nothing stays when the agent is closed, and no database is asked
+    that settings name. ``settings`` come from the environment where none are given. Threads of conversation
     live in ``checkpointer``, by default in this object. Own parts take the place of those that settings name:
     ``model`` (a LangChain chat model or "provider:model"), ``embedder`` (LangChain ``Embeddings``), ``tools`` (Python
     functions, beside the default ones; see ``tools.own``), ``answer`` (an agent that answers under the persona; see
@@ -64,6 +67,7 @@ class PersonaAgent:
         self._given_checkpointer = checkpointer
         self._background_wanted = background
         self._services: Services | None = None
+        self._folder: TemporaryDirectory[str] | None = None
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._threads: defaultdict[str, set[str]] = defaultdict(set)  # of each user, named ones
         self._on_done: Callable[[Done], None] = lambda _: None
@@ -102,6 +106,8 @@ class PersonaAgent:
         await self.stop_background()
         if self._services is not None:
             await self._services.close()
+        if self._folder is not None:
+            await asyncio.to_thread(self._folder.cleanup)
 
     def user(self, user_id: str) -> User:
         """One user's agent. Raises InvalidUserId."""
@@ -197,11 +203,14 @@ class PersonaAgent:
 
         from personaagent.settings import Settings
 
-        home = {} if self._home is None else {"home": Path(self._home).expanduser()}
+        home: dict[str, Any] = {} if self._home is None else {"home": Path(self._home).expanduser()}
+        if self._home == MEMORY:
+            self._folder = TemporaryDirectory(prefix="personaagent-", ignore_cleanup_errors=True)
+            home = {"home": Path(self._folder.name), "database_url": None, "qdrant_url": None}
         if self._settings is not None:
             return self._settings.model_copy(update=home)
         try:
-            return Settings(**home)  # type: ignore[arg-type]
+            return Settings(**home)
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise SetupError(f"a setting cannot be read ({wrong}): correct the environment or .env") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from personaagent.errors import (
 from personaagent.library.aligning import Aligned
 from personaagent.library.values import Token, ToolStep
 from personaagent.ports import Role
+from personaagent.settings import Settings
 from scripted import HashEmbedder, ScriptedModel, ScriptedModels
 
 Open = Callable[..., PersonaAgent]
@@ -47,6 +49,10 @@ def opened(tmp_path: Path) -> Open:
         return PersonaAgent(tmp_path / name, **parts)
 
     return make
+
+
+def in_folder(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
 
 
 class CountingEmbeddings(DeterministicFakeEmbedding):
@@ -65,6 +71,23 @@ class BrokenEmbeddings(Embeddings):
 
     def embed_query(self, text: str) -> list[float]:
         raise RuntimeError("no capacity")
+
+
+async def test_an_agent_in_memory_works_like_another_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    model = GenericFakeChatModel(messages=iter([AIMessage("rock")]))
+    settings = Settings(database_url="postgresql://nobody@localhost:1/none", qdrant_url="http://localhost:1")
+    async with PersonaAgent(":memory:", settings=settings, embedder=HashEmbedder(), model=model) as agent:
+        ann = agent.user("ann")
+        turn = await ann.ask("What shall I play?")
+        await turn.correct("jazz")
+        assert (await agent.user("bob").memories()).count == 0
+        assert [one.ground_truth for one in (await ann.memories()).interactions] == ["jazz"]
+        assert in_folder(tmp_path)
+    assert in_folder(tmp_path) == []
 
 
 # --- model

@@ -26,11 +26,10 @@ async def test_the_ten_lines_run_without_a_key(tmp_path: Path) -> None:
         assert (await ann.memories()).count == 0
 
 
-def test_importing_the_package_does_no_io_and_is_fast() -> None:
+def test_importing_the_package_reads_no_environment_and_nothing_heavy() -> None:
     code = (
-        "import os, sys, time; began = time.process_time(); os.environ = None; import personaagent; "
-        "from personaagent import PersonaAgent, Turn, User; took = time.process_time() - began; "
-        "print(took < 0.3, [m for m in ('langgraph', 'sqlalchemy', 'pydantic') if m in sys.modules])"
+        "import os, sys; os.environ = None; import personaagent; from personaagent import PersonaAgent, Turn, User; "
+        "print([m for m in ('langgraph', 'langchain_core', 'sqlalchemy', 'pydantic', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True", "[]"]
+    assert done.stdout.strip() == "[]"
