@@ -139,8 +139,7 @@ async def _weight(database: Database) -> int:
             return int((pages - free) * size)
 
         return await asyncio.to_thread(used)
-    async with database.read() as connection:
-        return int((await connection.execute(text(WEIGHED))).scalar_one())
+    return int(await database.run_read(lambda connection: connection.execute(text(WEIGHED)).scalar_one()))
 
 
 def _facts(mine: Sequence[Interaction], count: int) -> list[Fact]:

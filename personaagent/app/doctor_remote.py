@@ -47,14 +47,11 @@ async def _postgres(settings: Settings) -> Check:
     if database.dialect != "postgresql":
         return Check(name="postgres", status="ok", detail=f"not in use: the ledger is {database.address}")
     try:
-        async with database.read() as connection:
-            row = await connection.execute(
-                text(
-                    "SELECT (SELECT version_num FROM alembic_version), current_setting('server_version_num')::int, "
-                    "current_setting('max_connections')::int"
-                )
-            )
-            revision, version, connections = row.one()
+        told = text(
+            "SELECT (SELECT version_num FROM alembic_version), current_setting('server_version_num')::int, "
+            "current_setting('max_connections')::int"
+        )
+        revision, version, connections = await database.run_read(lambda connection: connection.execute(told).one())
     finally:
         await database.close()
     detail = f"version {version // 10_000}.{version % 10_000}, schema {revision}, {connections} connections"

@@ -19,8 +19,7 @@ class Budget:
     async def spent(self, user_id: str, day: date) -> tuple[int, int]:
         """Calls and tokens of that day."""
         query = select(budget.c.calls, budget.c.tokens).where(*_mine(user_id, day))
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).first()
+        row = await self._database.run_read(lambda connection: connection.execute(query).first())
         return (0, 0) if row is None else (int(row[0]), int(row[1]))
 
     async def add(self, user_id: str, day: date, calls: int, tokens: int) -> None:

@@ -62,15 +62,14 @@ class Candidates:
     async def dated(self, user_id: str, limit: int) -> list[tuple[datetime, Candidate]]:
         """The newest, newest first, each with the time when it was turned down."""
         query = select(candidates).where(candidates.c.user_id == user_id).order_by(candidates.c.seq.desc()).limit(limit)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query)).mappings().all()
+        rows = await self._database.run_read(lambda connection: connection.execute(query).mappings().all())
         return [_dated(row) for row in rows]
 
     async def since(self, user_id: str, moment: datetime) -> list[tuple[datetime, Candidate]]:
         """Those that were turned down from that moment on by judging interactions, newest first, with the time."""
         query = select(candidates).where(candidates.c.user_id == user_id, candidates.c.created_at >= to_micros(moment))
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query.order_by(candidates.c.seq.desc()))).mappings().all()
+        query = query.order_by(candidates.c.seq.desc())
+        rows = await self._database.run_read(lambda connection: connection.execute(query).mappings().all())
         return [dated for dated in map(_dated, rows) if (v := dated[1].verdict) and v.wins + v.losses + v.ties]
 
     async def drop_evidence(self, user_id: str, ids: Collection[str]) -> int:

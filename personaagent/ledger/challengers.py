@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import known_ids
 from personaagent.ledger.rows import from_micros, sections_json, sections_of, to_micros
 from personaagent.ledger.tables import challengers, personas
 from personaagent.types import Challenger, evidence_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 class Challengers:
@@ -24,8 +27,7 @@ class Challengers:
         """The user's challengers, oldest first."""
         query = select(challengers).where(challengers.c.user_id == user_id)
         query = query.order_by(challengers.c.created_at, challengers.c.id)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query)).mappings().all()
+        rows = await self._database.run_read(lambda connection: connection.execute(query).mappings().all())
         return [
             Challenger(
                 id=row["id"],

@@ -13,12 +13,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import Connection, event, func, select
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from personaagent.errors import SetupError
 from personaagent.extras import install
@@ -27,6 +26,9 @@ from personaagent.ledger.migrate import migrate
 from personaagent.ledger.scrub import Scrubber, owe, until_done
 from personaagent.ledger.threaded import WRITE, ThreadedSqlite, begin_statement, set_up
 from personaagent.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 BUSY_SECONDS = 30
 
@@ -50,10 +52,10 @@ class _Open:
     """What one event loop has open."""
 
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    ready: bool = False
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     engine: AsyncEngine | None = None
     sqlite: WeakSet[Any] = field(default_factory=WeakSet)  # the driver's connections, each with a thread
-    scrub_owed: bool = False  # by an earlier process
     scrubbing: asyncio.Task[None] | None = None
 
 
@@ -66,7 +68,7 @@ class Database:
 
     ``url`` is a SQLite file or a Postgres (``postgres://`` and ``postgresql://`` alike). Every method raises
     LedgerUnavailable, and HomeNotWritable where the data folder is the cause. What a turn waits for goes through
-    ``run_read`` and ``run_write``: a transaction in one trip, where ``read`` and ``write`` make several a statement.
+    ``run_read`` and ``run_write``: a transaction in one trip, where ``write`` makes several a statement.
     """
 
     def __init__(self, url: str) -> None:
@@ -85,14 +87,6 @@ class Database:
     def address(self) -> str:
         """Where the ledger is, without its password."""
         return self.url.render_as_string(hide_password=True)
-
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection whose reads see one state of the ledger."""
-        with named_faults(self.url):
-            engine = await self._engine()
-            async with engine.connect() as connection:
-                yield connection
 
     @asynccontextmanager
     async def write(self, key: str | None = None) -> AsyncIterator[AsyncConnection]:
@@ -133,9 +127,10 @@ class Database:
     async def run_read(self, work: Callable[[Connection], T]) -> T:
         """What ``work`` returns, whose reads see one state of the ledger; it runs in a thread or greenlet: no await."""
         with named_faults(self.url):
-            engine = await self._engine()
             if self._threaded is not None:
+                await self._ready()
                 return await self._threaded.run(work, write=False, busy_s=BUSY_SECONDS)
+            engine = await self._engine()
             async with engine.connect() as connection:
                 return await connection.run_sync(work)
 
@@ -145,7 +140,7 @@ class Database:
             async with self.write(key) as connection:
                 return await connection.run_sync(work)
         with named_faults(self.url):
-            await self._engine()
+            await self._ready()
             async with self._here().writing:
                 return await self._threaded.run(work, write=True, busy_s=BUSY_SECONDS)
 
@@ -163,7 +158,7 @@ class Database:
         if self._scrubber is None:
             return None
         with named_faults(self.url):
-            await self._engine()
+            await self._ready()
             waits = await self._scrub_once(self._scrubber)
         if waits is not None:
             self._scrub_later(self._scrubber)
@@ -205,16 +200,27 @@ class Database:
     def _here(self) -> _Open:
         return self._open.setdefault(asyncio.get_running_loop(), _Open())
 
+    async def _ready(self) -> None:
+        """The ledger is there and as this version wants it."""
+        here = self._here()
+        if not here.ready:
+            async with here.opening:
+                if not here.ready:
+                    self._abandon_closed_loops()
+                    # in a thread: it reads files and may wait for another process's migration
+                    scrub_owed = await asyncio.to_thread(self._prepare)
+                    if self._scrubber is not None and scrub_owed:
+                        self._scrub_later(self._scrubber)
+                    here.ready = True
+
     async def _engine(self) -> AsyncEngine:
+        await self._ready()
         here = self._here()
         if here.engine is None:
             async with here.opening:
                 if here.engine is None:
-                    self._abandon_closed_loops()
-                    # in a thread: it reads files, imports the driver and may wait for another process's migration
+                    # in a thread: it imports the driver
                     here.engine = await asyncio.to_thread(self._create, here)
-                    if self._scrubber is not None and here.scrub_owed:
-                        self._scrub_later(self._scrubber)
         return here.engine
 
     def _abandon_closed_loops(self) -> None:
@@ -225,7 +231,8 @@ class Database:
             if left.engine is not None:
                 left.engine.sync_engine.dispose(close=False)
 
-    def _create(self, here: _Open) -> AsyncEngine:
+    def _prepare(self) -> bool:
+        """Make and migrate the ledger; returns whether an earlier process owes a scrub."""
         if not self._migrated:
             if self.dialect == "sqlite":
                 folder = Path(self.url.database or "").parent
@@ -235,13 +242,17 @@ class Database:
                     raise not_writable(folder) from error
             migrate(self.url)
             self._migrated = True
+        return self._scrubber is not None and self._scrubber.owed()
+
+    def _create(self, here: _Open) -> AsyncEngine:
+        from sqlalchemy.ext.asyncio import create_async_engine
+
         if self._scrubber is None:
             return create_async_engine(self.url, pool_pre_ping=True, pool_size=10)
         engine = create_async_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, pool_size=18, max_overflow=0)
         event.listen(engine.sync_engine, "connect", set_up)
         event.listen(engine.sync_engine, "connect", lambda made, _: here.sqlite.add(made.driver_connection))
         event.listen(engine.sync_engine, "begin", _begin)
-        here.scrub_owed = self._scrubber.owed()
         return engine
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from personaagent.ledger.database import Database
 from personaagent.ledger.rows import fact_of, fact_row, from_micros, maybe_moment, to_micros
 from personaagent.ledger.tables import facts, interactions, users
 from personaagent.ledger.users import ensure_user
 from personaagent.types import Fact, FactOperation
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 MAX_FACT_CHARS = 300
 _ALL = select(facts).where(facts.c.user_id == bindparam("user")).order_by(facts.c.valid_from, facts.c.id)
@@ -42,8 +45,9 @@ class Facts:
     async def history(self, user_id: str) -> list[Fact]:
         """Every fact, oldest first."""
         query = select(facts).where(facts.c.user_id == user_id).order_by(facts.c.valid_from, facts.c.id)
-        async with self._database.read() as connection:
-            return [fact_of(dict(row)) for row in (await connection.execute(query)).mappings()]
+        return await self._database.run_read(
+            lambda connection: [fact_of(dict(row)) for row in connection.execute(query).mappings()]
+        )
 
     async def through(self, user_id: str) -> datetime | None:
         """The newest interaction that was read for facts."""

@@ -209,9 +209,8 @@ class Interactions:
 
     async def users(self) -> list[str]:
         """Every user who has an interaction."""
-        async with self._database.read() as connection:
-            rows = await connection.execute(select(interactions.c.user_id).distinct().order_by(interactions.c.user_id))
-            return list(rows.scalars())
+        query = select(interactions.c.user_id).distinct().order_by(interactions.c.user_id)
+        return await self._database.run_read(lambda connection: list(connection.scalars(query)))
 
     async def feedback(
         self, user_id: str, interaction_id: str, given: Feedback, *, given_at: datetime | None = None

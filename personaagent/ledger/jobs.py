@@ -99,16 +99,16 @@ class Jobs:
     async def pending(self, user_id: str) -> list[Job]:
         """The user's jobs that wait or are at work, the one due first first."""
         query = select(jobs).where(jobs.c.user_id == user_id).order_by(jobs.c.due_at, jobs.c.kind)
-        async with self._database.read() as connection:
-            return [_job(row) for row in (await connection.execute(query)).mappings()]
+        return await self._database.run_read(
+            lambda connection: [_job(row) for row in connection.execute(query).mappings()]
+        )
 
     async def depth(self, user_id: str | None = None) -> int:
         """How many jobs wait or are at work, of one user or in all."""
         query = select(func.count()).select_from(jobs)
         if user_id is not None:
             query = query.where(jobs.c.user_id == user_id)
-        async with self._database.read() as connection:
-            return int((await connection.execute(query)).scalar_one())
+        return int(await self._database.run_read(lambda connection: connection.execute(query).scalar_one()))
 
     async def delete_user(self, user_id: str) -> int:
         """Drop the user's jobs; returns how many there were."""

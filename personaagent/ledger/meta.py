@@ -16,8 +16,8 @@ class Meta:
 
     async def get(self, key: str) -> str | None:
         """The value, or None."""
-        async with self._database.read() as connection:
-            return (await connection.execute(select(meta.c.value).where(meta.c.key == key))).scalar_one_or_none()
+        query = select(meta.c.value).where(meta.c.key == key)
+        return await self._database.run_read(lambda connection: connection.scalar(query))
 
     async def once(self, key: str, value: str) -> str:
         """Set the value where there is none yet; returns the one that holds, the same for every process."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, NullPool, create_engine, inspect, text
 from sqlalchemy.engine import URL
 
 from personaagent.errors import LedgerUnavailable
@@ -26,11 +26,11 @@ _one_at_a_time = threading.Lock()  # alembic's operations are of the whole proce
 
 
 def migrate(url: URL) -> None:
-    """Run the migrations that are outstanding. Blocking, and runs an event loop: call it in a thread of its own."""
+    """Run the migrations that are outstanding. Blocking, and may run an event loop: call it in a thread of its own."""
     with _one_at_a_time:
-        if asyncio.run(_connected(url, _revision)) != HEAD:
-            scripts = _scripts()  # read before the loop starts: under LangGraph server no loop may touch a file
-            asyncio.run(_connected(url, lambda connection: _upgrade(connection, scripts)))
+        if _connected(url, _revision) != HEAD:
+            scripts = _scripts()
+            _connected(url, lambda connection: _upgrade(connection, scripts))
 
 
 def _scripts() -> ScriptDirectory:
@@ -41,13 +41,18 @@ def _scripts() -> ScriptDirectory:
     return scripts
 
 
-async def _connected(url: URL, work: Callable[[Connection], T]) -> T:
-    from sqlalchemy.ext.asyncio import create_async_engine
-    from sqlalchemy.pool import NullPool
+def _connected(url: URL, work: Callable[[Connection], T]) -> T:
+    if url.get_backend_name() != "sqlite":
+        return asyncio.run(_connected_from_afar(url, work))
+    engine = create_engine(url.set(drivername="sqlite+pysqlite"), poolclass=NullPool, connect_args={"timeout": 30})
+    with engine.connect() as connection:
+        return work(connection)
 
-    engine = create_async_engine(
-        url, poolclass=NullPool, connect_args={"timeout": 30} if url.get_backend_name() == "sqlite" else {}
-    )
+
+async def _connected_from_afar(url: URL, work: Callable[[Connection], T]) -> T:
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    engine = create_async_engine(url, poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(work)

@@ -92,8 +92,7 @@ class Outbox:
     async def span(self) -> Span:
         """How much waits in all, and from which number to which."""
         query = select(func.count(), func.min(outbox.c.seq), func.max(outbox.c.seq)).select_from(outbox)
-        async with self._database.read() as connection:
-            depth, oldest, newest = (await connection.execute(query)).one()
+        depth, oldest, newest = await self._database.run_read(lambda connection: connection.execute(query).one())
         return Span(depth=int(depth), oldest=oldest, newest=newest)
 
     async def refill(self) -> int:

@@ -18,13 +18,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from sqlalchemy import delete, insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from personaagent.ledger.tables import meta
 from personaagent.ledger.threaded import set_up
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 KEY = "scrub"
 BUSY_S = 0.25  # how long a forgetting waits for another connection; then it is left to the background

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from personaagent.ledger.database import Database
 from personaagent.ledger.tables import users
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 async def ensure_user(connection: AsyncConnection, user_id: str) -> None:
@@ -48,8 +52,7 @@ class Users:
     async def owed(self, labels: int) -> list[str]:
         """The users with so many new labels or more since their last alignment."""
         query = select(users.c.user_id).where(users.c.new_labels >= labels).order_by(users.c.user_id)
-        async with self._database.read() as connection:
-            return list((await connection.execute(query)).scalars())
+        return await self._database.run_read(lambda connection: list(connection.scalars(query)))
 
     async def personalize(self, user_id: str) -> bool:
         """Whether the user wants to be remembered; True until they say otherwise."""

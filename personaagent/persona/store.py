@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from sqlalchemy import Select, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from personaagent.errors import InvalidPersona, PersonaConflict, UnknownPin, UnknownVersion
 from personaagent.ledger.challengers import drop_all
@@ -19,6 +18,9 @@ from personaagent.ledger.rows import persona_of, persona_row, pin_of, pin_row, s
 from personaagent.ledger.tables import personas, pins
 from personaagent.text import clean
 from personaagent.types import Clause, Persona, PersonaOrigin, Pin, PinOrigin, Section, Sections, evidence_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 MAX_PIN_CHARS = 500
 
@@ -36,14 +38,14 @@ class LedgerPersonaStore:
 
     async def get(self, user_id: str, version: int) -> Persona:
         """That version; raises UnknownVersion."""
-        async with self._database.read() as connection:
-            return await _version(connection, user_id, version)
+        return await self._database.run_read(lambda connection: _version(connection, user_id, version))
 
     async def history(self, user_id: str) -> list[Persona]:
         """All versions, oldest first."""
         query = select(personas).where(personas.c.user_id == user_id).order_by(personas.c.version)
-        async with self._database.read() as connection:
-            return [persona_of(dict(row)) for row in (await connection.execute(query)).mappings()]
+        return await self._database.run_read(
+            lambda connection: [persona_of(dict(row)) for row in connection.execute(query).mappings()]
+        )
 
     async def append(
         self,
@@ -83,7 +85,7 @@ class LedgerPersonaStore:
     async def rollback(self, user_id: str, version: int, *, reason: str = "") -> Persona:
         """Append a copy of an old version; raises UnknownVersion."""
         async with self._database.write(user_id) as connection:
-            old = await _version(connection, user_id, version)
+            old = await connection.run_sync(_version, user_id, version)
             persona = _next(
                 user_id,
                 await _current(connection, user_id),
@@ -223,9 +225,9 @@ def _newest(user_id: str) -> Select[Any]:
     return select(personas).where(personas.c.user_id == user_id).order_by(personas.c.version.desc()).limit(1)
 
 
-async def _version(connection: AsyncConnection, user_id: str, version: int) -> Persona:
+def _version(connection: Connection, user_id: str, version: int) -> Persona:
     query = select(personas).where(personas.c.user_id == user_id, personas.c.version == version)
-    row = (await connection.execute(query)).mappings().first()
+    row = connection.execute(query).mappings().first()
     if row is None:
         raise UnknownVersion(f"this user's persona has no version {version}: `persona history` shows them")
     return persona_of(dict(row))

@@ -45,9 +45,8 @@ async def test_the_migrations_make_exactly_the_tables_that_the_code_uses(fresh_u
     from alembic.migration import MigrationContext
 
     database = Database(await fresh_url())
-    async with database.read() as connection:
-        found = await connection.run_sync(lambda sync: compare_metadata(MigrationContext.configure(sync), metadata))
-        names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+    found = await database.run_read(lambda sync: compare_metadata(MigrationContext.configure(sync), metadata))
+    names = await database.run_read(lambda sync: inspect(sync).get_table_names())
     await database.close()
     assert found == []
     assert set(names) == {*metadata.tables, "alembic_version"}
@@ -81,8 +80,8 @@ async def test_processes_can_open_a_new_ledger_at_once_and_write_to_it_together(
         _, stderr = await process.communicate()
         assert process.returncode == 0, stderr.decode()
     database = Database(url)
-    async with database.read() as connection:
-        rows = (await connection.execute(text("SELECT user_id, new_labels FROM users"))).all()
+    query = text("SELECT user_id, new_labels FROM users")
+    rows = await database.run_read(lambda connection: connection.execute(query).all())
     await database.close()
     assert [tuple(row) for row in rows] == [("ann", 180)]
 
@@ -208,15 +207,13 @@ async def test_a_database_that_does_not_exist_is_an_unavailable_ledger(postgres:
 async def test_a_postgres_that_comes_back_is_used_again(postgres: str) -> None:
     database = Database(postgres)
     await Meta(database).set("key", "value")
-    async with database.read() as connection:
-        other = Database(postgres)
-        async with other.read() as killer:
+    with pytest.raises(LedgerUnavailable):
+        async with database.write() as connection:
             mine = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
-            await killer.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": mine})
-        await other.close()
-        with pytest.raises(LedgerUnavailable):
-            async with database.read():
-                await connection.execute(text("SELECT 1"))
+            other = Database(postgres)
+            await other.run_read(lambda killer: killer.execute(text(f"SELECT pg_terminate_backend({mine})")).all())
+            await other.close()
+            await connection.execute(text("SELECT 1"))
     assert await Meta(database).get("key") == "value"
     await database.close()
 

@@ -177,8 +177,7 @@ async def test_forgotten_evidence_leaves_no_word_in_any_version(store: LedgerPer
     assert (rebuilt.version, rebuilt.parent, rebuilt.origin, rebuilt.aligned_through) == (2, 1, "rebuilt", NOON)
     assert rebuilt == await store.current("ann")
     assert rebuilt.sections == sections(Clause(text="half known", evidence=("stays",)), kept)
-    async with database.read() as connection:
-        rows = str((await connection.execute(select(personas))).all())
+    rows = str(await database.run_read(lambda connection: connection.execute(select(personas)).all()))
     assert "secret" not in rows
     assert "gone" not in rows
     assert await store.drop_evidence("ann", ["gone"]) is None
@@ -226,9 +225,9 @@ async def test_a_deleted_user_leaves_no_row(store: LedgerPersonaStore, database:
         await store.append(user, sections("a"), "seed", expected_parent=None)
         await store.pin(user, "be short")
     await store.delete_user("ann")
-    async with database.read() as connection:
-        for table in (personas, pins):
-            assert (await connection.execute(select(table.c.user_id))).scalars().all() == ["bob"]
+    for table in (personas, pins):
+        query = select(table.c.user_id)
+        assert await database.run_read(lambda connection, query=query: connection.scalars(query).all()) == ["bob"]
 
 
 async def test_a_second_user_finds_and_changes_nothing(store: LedgerPersonaStore) -> None:
