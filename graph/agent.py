@@ -43,7 +43,7 @@ def begin_node(services: Services) -> Node:
         load_persona,
         begin=services.begin_turn,
         personas=services.personas,
-        seed=services.seed_persona,
+        seed=services.seeds.persona,
         wishes=StandingWishes(services.personas, services.episodic, services.models),
         max_query_chars=services.settings.max_query_chars,
     )
@@ -57,7 +57,7 @@ def end_node(services: Services) -> Node:
         episodic=services.episodic,
         note_turn=services.note_turn,
         note_label=services.note_label,
-        watch=services.watch_persona,
+        watch=services.monitor.watch,
         report=report,
     )
     return services.watch("agent")("write_memory", node)

@@ -105,7 +105,8 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
     seconds = seconds_allowed(
         settings.align_seconds, settings.openai_base_url, embedded=getattr(services.models, "embedded", False)
     )
-    allowance = Allowance(seconds, settings.align_calls, services.remaining_budget, services.book)
+    book = services.budget.book
+    allowance = Allowance(seconds, settings.align_calls, services.budget.remaining, book)
     race = Race(simulator, allowance, services.challengers.replace, settings.gate_margin)
     builder = StateGraph(
         AlignmentState, context_schema=Context, input_schema=AlignmentInput, output_schema=AlignmentOutput
@@ -118,9 +119,9 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
             partial(
                 sample_turns,
                 episodic=services.episodic,
-                seed=services.seed_persona,
-                seed_as_of=services.seed_as_of,
-                remaining=services.remaining_budget,
+                seed=services.seeds.persona,
+                seed_as_of=services.seeds.as_of,
+                remaining=services.budget.remaining,
                 candidates=services.candidates,
                 challengers=services.challengers,
                 confidence=settings.gate_confidence,
@@ -143,7 +144,7 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
     )
     builder.add_node(
         "critique",
-        watch("critique", partial(critique, models=services.models, episodic=services.episodic, book=services.book)),
+        watch("critique", partial(critique, models=services.models, episodic=services.episodic, book=book)),
         metadata={"description": "The textual loss of each simulation"},
     )
     builder.add_node(
@@ -159,7 +160,7 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
                 gradient=gradient,
                 token_budget=settings.persona_token_budget,
                 confidence=settings.gate_confidence,
-                book=services.book,
+                book=book,
             ),
         ),
         metadata={"description": "Candidate personas, by gradient and without a model"},
@@ -189,7 +190,7 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
         "refresh_profile",
         watch(
             "refresh_profile",
-            partial(refresh_profile, refresh=services.refresh_profile, book=services.book, account=services.account),
+            partial(refresh_profile, refresh=services.reader.refresh, book=book, account=services.account),
         ),
         metadata={"description": "New labels become facts; the cost is booked"},
     )

@@ -46,7 +46,7 @@ def build_feedback(services: Services) -> StateGraph[FeedbackState, Context, Fee
     )
     builder.add_node(
         "watch_persona",
-        watch("watch_persona", partial(watch_persona, watch=services.watch_persona)),
+        watch("watch_persona", partial(watch_persona, watch=services.monitor.watch)),
         metadata={"description": "A committed version that does worse live than its parent is rolled back"},
     )
     builder.add_node(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import cache, cached_property
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from personaagent.context import Context
-from personaagent.errors import PersonaConflict, SetupError
+from personaagent.errors import SetupError
 from personaagent.foreground import Foreground
 from personaagent.inputs import check_user_id
 from personaagent.ledger.budget import Budget
@@ -36,32 +34,29 @@ from personaagent.memory.indexer import Indexer
 from personaagent.memory.reindex import RebuildableIndex
 from personaagent.memory.semantic import LedgerSemanticMemory
 from personaagent.memory.spool import Spool
-from personaagent.memory.statements import Statements, is_wish
-from personaagent.memory.statistics import describe, statistic_facts
+from personaagent.memory.statements import Statements
 from personaagent.memory.weighing import Weighing
 from personaagent.models.embedder import embedder_from
 from personaagent.ownership import alignment_thread
-from personaagent.persona.seed import seed_sections
+from personaagent.persona.seed import Seeds
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.persona.trigger import due
-from personaagent.ports import Answer, Embedder, Models, Where
+from personaagent.ports import Answer, Embedder, Models
 from personaagent.prompts.hub import set_up_hub
 from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler
 from personaagent.settings import Settings
-from personaagent.telemetry import metrics
 from personaagent.telemetry.backlog import Backlog
 from personaagent.tools.spec import ToolSpec
 from personaagent.tracing import set_up_if_wanted
-from personaagent.types import Candidate, Critique, Fact, Persona, Section, Sections, UserProfile
+from personaagent.types import Candidate, Critique, UserProfile
 
 if TYPE_CHECKING:
     from personaagent.graph.watch import GraphName, Watch
-    from personaagent.models.meter import Meter
+    from personaagent.memory.reading import Reader
+    from personaagent.persona.monitor import Monitor
     from personaagent.persona.proposers import Proposer
     from personaagent.tools.registry import ActionSpaces
 
-HISTORY = 400  # newest labelled interactions that statistics are made of
-WATCHED = 400  # newest answers that the monitor looks at
 READ_AFTER = 12  # turns without a label after which they are read all the same
 
 
@@ -102,7 +97,7 @@ class Services:
         self.users = Users(self.database)
         self.grants = Grants(self.database)
         self.turns = Turns(self.database, self.grants)
-        self.budget = Budget(self.database)
+        self.budget = Budget(self.database, self.settings.align_daily_calls, self.settings.align_daily_tokens)
         self.candidates = Candidates(self.database)
         self.challengers = Challengers(self.database)
         self.critiques = Critiques(self.database)
@@ -128,6 +123,7 @@ class Services:
         self.semantic = LedgerSemanticMemory(self.facts, self.embedder, token_budget=self.settings.profile_token_budget)
         self.personas = LedgerPersonaStore(self.database)
         self.forgetter = Forgetter(self.database, self.indexer, drain_spool=self.episodic.drain_spool)
+        self.seeds = Seeds(self.personas, self.semantic, self.episodic)
         self.statements = Statements(self.episodic, self.facts, self.forgetter)
 
     @cached_property
@@ -138,6 +134,24 @@ class Services:
         from personaagent.models.chat import ModelsFromSettings  # and LangChain, which no data command needs
 
         return ModelsFromSettings(self.settings)
+
+    @cached_property
+    def reader(self) -> Reader:
+        """What makes facts of interactions."""
+        from personaagent.memory.reading import Reader  # and LangChain
+
+        settings = self.settings
+        return Reader(
+            self.interactions, self.facts, self.episodic, self.semantic, self.budget, lambda: self.models,
+            readings=settings.align_readings, implicit_by_model=settings.implicit_by_model,
+        )  # fmt: skip
+
+    @cached_property
+    def monitor(self) -> Monitor:
+        """What takes back a version that does worse live."""
+        from personaagent.persona.monitor import Monitor  # and NumPy
+
+        return Monitor(self.personas, self.episodic)
 
     @cached_property
     def actions(self) -> ActionSpaces:
@@ -158,79 +172,10 @@ class Services:
             self._salt = await self.meta.once("thread_salt", token_hex(32))
         return alignment_thread(user_id, self._salt)
 
-    async def seed_persona(self, user_id: str) -> Persona:
-        """The persona in force; version 0 is made from the profile where there is none."""
-        current = await self.personas.current(user_id)
-        if current is not None:
-            return current
-        profile = await self.semantic.profile(user_id)
-        try:
-            return await self.personas.append(
-                user_id, seed_sections(profile), "seed", expected_parent=None, proposer="template"
-            )
-        except PersonaConflict:
-            return await self.seed_persona(user_id)  # another turn of this user seeded it first
-
-    async def persona_to_read(self, user_id: str) -> Persona:
-        """The persona in force, or what version 0 would be where there is none: reading makes nobody a user."""
-        current = await self.personas.current(user_id)
-        if current is not None:
-            return current
-        sections = seed_sections(await self.semantic.profile(user_id))
-        return Persona(user_id=user_id, version=0, sections=sections, origin="seed", created_at=datetime.now(UTC))
-
-    async def seed_as_of(self, user_id: str, before: datetime) -> Sections:
-        """What version 0 would have been at that moment: nothing in it stands on what came at or after it."""
-        known = (await self.semantic.profile(user_id, before=before)).facts
-        history = await self.interactions.newest(user_id, HISTORY, Where(labelled=True, before=before))
-        seeded = seed_sections(UserProfile(user_id=user_id, facts=tuple(f for f in known if f.source != "statistics")))
-        return {**seeded, Section.WHO: (*describe(history), *seeded.get(Section.WHO, ()))}
-
-    async def refresh_profile(self, user_id: str) -> UserProfile:
-        """Read what waits into semantic memory (paper, ``P^u = f_s(S_t, D^u)``); returns the profile as it is then.
-
-        Newest first, in at most ``align_readings`` calls and within the day's budget. An interaction is marked as read
-        in the moment that a model has read it; what no model read waits for the next time.
-        """
-        from personaagent.memory.consolidate import MAX_READ, Reading, summarized
-        from personaagent.memory.implicit import infer_by_model
-
-        history = await self.interactions.newest(user_id, HISTORY, Where(labelled=True))
-        if history:
-            counted = statistic_facts(history, await self.facts.holding(user_id))
-            await self.semantic.apply(user_id, counted, through=history[-1].created_at)
-        for reading in range(min(self.settings.align_readings, await self.remaining_budget(user_id))):
-            new = await self.interactions.unread(user_id, MAX_READ)
-            implied = new if self.settings.implicit_by_model and reading == 0 else ()
-            wishes = [interaction for interaction in new if is_wish(interaction)]
-            found, _ = await asyncio.gather(
-                summarized(
-                    self.models, user_id, [i for i in new if i not in wishes], await self.facts.holding(user_id)
-                ),
-                infer_by_model(self.models, self.episodic, user_id, implied),
-            )
-            if found is None and len(new) == len(wishes):
-                found = Reading()
-            if not new or found is None:
-                break
-            await self.semantic.apply(user_id, found.operations, through=new[-1].created_at)
-            await self.interactions.mark_read(user_id, [i.id for i in (*wishes, *found.read)])
-        return await self.semantic.profile(user_id)
-
     async def begin_turn(self, user_id: str) -> tuple[Known, UserProfile]:
         """All that a turn needs to know of its user, read in one trip, and the profile that follows from it."""
         known = await self.turns.begin(check_user_id(user_id))
         return known, self.semantic.profile_of(user_id, known.facts, known.through)
-
-    async def read(self, user_id: str) -> tuple[Fact, ...]:
-        """Read what waits into semantic memory and book what that took; returns the facts that are new."""
-        from personaagent.models.meter import metering
-
-        before = {fact.id for fact in await self.facts.holding(user_id)}
-        with metering() as meter:
-            await self.refresh_profile(user_id)
-        await self.book(user_id, meter)
-        return tuple(f for f in await self.facts.holding(user_id) if f.id not in before and f.source == "summarizer")
 
     async def note_turn(self, user_id: str, context: Context, unread: int, message: str) -> None:
         """Ask for what waits to be read, in the background: at once where the message tells of the user.
@@ -272,50 +217,9 @@ class Services:
             await scheduler.schedule(user_id, Context(user_id=user_id))
         return len(owed)
 
-    async def watch_persona(self, user_id: str) -> Persona | None:
-        """Roll back the version in force where it does worse live than its parent; returns the new version or None."""
-        from personaagent.persona.monitor import watch
-
-        current = await self.personas.current(user_id)
-        if current is None or current.origin != "aligned" or current.parent is None:
-            return None
-        parent = await self.personas.get(user_id, current.parent)
-        answered = await self.interactions.newest(user_id, WATCHED, Where(since=parent.created_at))
-        found = watch(current, parent, answered)
-        if not found.worse:
-            return None
-        try:
-            rolled_back = await self.personas.append(
-                user_id,
-                parent.sections,
-                "rollback",
-                expected_parent=current.version,
-                proposer="monitor",
-                reason=f"rolled back by the monitor: {found.reason}",
-                loss_before=found.after,
-                loss_after=found.before,
-            )
-        except PersonaConflict:
-            return None  # another version is in force by now, and this one is no longer in question
-        metrics.alignments.labels("rolled_back").inc()
-        return rolled_back
-
     async def approve_for_good(self, user_id: str, tool: str) -> None:
         """Note that a tool with side effects need not ask this user again."""
         await self.grants.put(user_id, tool, "approve")
-
-    async def remaining_budget(self, user_id: str) -> int:
-        """Model calls that alignment may still make for this user today (UTC); 0 when the tokens are spent."""
-        calls, tokens = await self.budget.spent(user_id, datetime.now(UTC).date())
-        if tokens >= self.settings.align_daily_tokens:
-            return 0
-        return max(0, self.settings.align_daily_calls - calls)
-
-    async def book(self, user_id: str, meter: Meter) -> None:
-        """Book what alignment spent on this user, as it goes."""
-        usage = meter.total
-        tokens = usage.input_tokens + usage.output_tokens
-        await self.budget.add(user_id, datetime.now(UTC).date(), usage.calls, tokens)
 
     async def account(self, user_id: str, rejected: Sequence[Candidate], critiques: Sequence[Critique]) -> None:
         """Keep what an alignment refused and criticised; labels are counted anew from here."""

@@ -95,8 +95,8 @@ async def fill(home: Path, *, align: bool = True) -> None:
     try:
         for user in (ANN, BOB):
             await _import(services, user, home)
-            await services.refresh_profile(user)
-            await services.seed_persona(user)
+            await services.reader.refresh(user)
+            await services.seeds.persona(user)
         if align:
             context = Context(user_id=ANN, align_batch=3, align_judge=12, align_epochs=1, recall_k=0)
             await build_alignment(services).compile().ainvoke({}, context=context)

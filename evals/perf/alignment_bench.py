@@ -44,7 +44,7 @@ async def measure(services: Services, graph: Any, user_id: str, batch: int, cand
     """Align a new user once, on ``batch`` interactions that teach and ``JUDGING`` that judge."""
     rows = [_row(user_id, n) for n in range(batch + JUDGING + 10)]
     await services.episodic.append_many(user_id, rows)
-    await services.seed_persona(user_id)
+    await services.seeds.persona(user_id)
     context = Context(
         user_id=user_id, align_batch=batch, align_judge=JUDGING, align_epochs=1, align_candidates=candidates
     )

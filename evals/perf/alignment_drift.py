@@ -97,7 +97,7 @@ async def drift(services: Services, rows: Sequence[Row], probes: Sequence[Row], 
         rolled_back = rolled_back or out.get("rolled_back") is not None
         if not out["due"]:
             continue
-        persona = await services.seed_persona(USER)
+        persona = await services.seeds.persona(USER)
         committed: Persona | None = out.get("committed")
         steps.append(
             Step(

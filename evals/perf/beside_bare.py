@@ -219,7 +219,7 @@ async def fill(home: Path, users: int, memories: int) -> None:
         name = f"user-{user}"
         rows = [interaction(rng, name, n) for n in range(OTHERS if user else memories)]
         await services.episodic.append_many(name, rows)
-        await services.seed_persona(name)
+        await services.seeds.persona(name)
     await services.close()
 
 

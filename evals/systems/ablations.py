@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from personaagent.graph.services import Services
 from personaagent.memory.semantic import LedgerSemanticMemory
+from personaagent.persona.seed import Seeds
 from personaagent.types import Fact, Persona, UserProfile
 
 
@@ -22,10 +23,10 @@ class _NoFacts(LedgerSemanticMemory):
         return []
 
 
-class _NoPersona(Services):
-    """Services whose every user has an empty persona."""
+class _NoPersona(Seeds):
+    """Every user has an empty persona."""
 
-    async def seed_persona(self, user_id: str) -> Persona:
+    async def persona(self, user_id: str) -> Persona:
         """A persona without a clause; it is not stored."""
         return Persona(user_id=user_id, version=0, sections={}, origin="seed", created_at=datetime.now(UTC))
 
@@ -35,6 +36,5 @@ def ablated(services: Services, *, memory: bool, persona: bool) -> Services:
     seen = copy.copy(services)
     if not memory:
         seen.semantic = _NoFacts(services.facts, services.embedder)
-    if not persona:
-        seen.__class__ = _NoPersona
+    seen.seeds = (Seeds if persona else _NoPersona)(seen.personas, seen.semantic, seen.episodic)
     return seen

@@ -93,10 +93,10 @@ class PersonaAgent:
         for row in history:
             if row not in told:
                 await self._turn(row, Context(user_id=user_id, recall_k=self._k, tools=self._tools, align="off"))
-        await services.refresh_profile(user_id)
+        await services.reader.refresh(user_id)
         if not self._parts.persona:
             return
-        seed = await services.seed_persona(user_id)
+        seed = await services.seeds.persona(user_id)
         self._portraits[user_id] = (to_text(seed.sections, evidence=False), "")
         await self._align(user_id)
 
@@ -146,7 +146,7 @@ class PersonaAgent:
         """Answers that were given, each with the user's edit of it, or a thumb up where there was nothing to edit."""
         services = self._services
         if self._parts.persona:
-            seed = await services.seed_persona(user_id)
+            seed = await services.seeds.persona(user_id)
             self._portraits[user_id] = (to_text(seed.sections, evidence=False), "")
         for count, (row, told) in enumerate(zip(history, as_interactions(self._task, history), strict=True), start=1):
             # the answer counts as the seed's own, so that it need not be simulated again
@@ -163,7 +163,7 @@ class PersonaAgent:
                 if any(version.origin == "aligned" for version in versions):
                     self._aligned_after.setdefault(user_id, count)
         if not (self._parts.alignment and self._parts.persona):
-            await services.refresh_profile(user_id)  # as every alignment does: the profile is no part of it
+            await services.reader.refresh(user_id)  # as every alignment does: the profile is no part of it
 
     async def _turn(self, row: Row, context: Context) -> dict[str, Any]:
         message: Any = {"messages": [HumanMessage(self._query(row), id=key_of(row))]}

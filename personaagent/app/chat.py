@@ -140,7 +140,7 @@ class Conversation:
             await services.end_conversation(self.user.id)
             if any(job.kind == READING for job in await services.jobs.pending(self.user.id)):
                 async with asyncio.timeout(READ_S):
-                    self._noted(await services.read(self.user.id))
+                    self._noted(await services.reader.read(self.user.id))
         except (TimeoutError, PersonaAgentError):
             return  # it waits in the queue
         finally:

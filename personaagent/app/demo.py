@@ -153,7 +153,7 @@ class Demo:
         )
         self._view.title(f"Labels: {self._author}, a news author of the years 2012 to 2018")
         profile = await self._remember(history, played)
-        played.seed = await self._services.seed_persona(self._author)
+        played.seed = await self._services.seeds.persona(self._author)
         self._view.history(played, profile)
         await self._before(history, asked, held_out, played)
         self._view.title("Alignment on the newest labels: simulate, critique, propose, judge")
@@ -181,7 +181,7 @@ class Demo:
             await asyncio.to_thread(file.write_text, "\n".join(map(json.dumps, rows)), encoding="utf-8")
             report = await import_file(self._services.episodic, self._author, file)
         played.imported = report.new
-        profile = await self._services.refresh_profile(self._author)
+        profile = await self._services.reader.refresh(self._author)
         played.profile = [fact.text for fact in profile.facts]
         return profile
 

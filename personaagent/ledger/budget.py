@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from personaagent.ledger.database import Database
 from personaagent.ledger.tables import budget
 
+if TYPE_CHECKING:
+    from personaagent.models.meter import Meter
+
 
 class Budget:
-    """Calls and tokens a user and day."""
+    """Calls and tokens a user and day, and how many a day may have."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, daily_calls: int, daily_tokens: int) -> None:
         self._database = database
+        self._daily_calls, self._daily_tokens = daily_calls, daily_tokens
+
+    async def remaining(self, user_id: str) -> int:
+        """Model calls that alignment may still make for this user today; 0 when the tokens are spent."""
+        calls, tokens = await self.spent(user_id, datetime.now(UTC).date())
+        return 0 if tokens >= self._daily_tokens else max(0, self._daily_calls - calls)
+
+    async def book(self, user_id: str, meter: Meter) -> None:
+        """Book what alignment spent on this user, as it goes."""
+        usage = meter.total
+        tokens = usage.input_tokens + usage.output_tokens
+        await self.add(user_id, datetime.now(UTC).date(), usage.calls, tokens)
 
     async def spent(self, user_id: str, day: date) -> tuple[int, int]:
         """Calls and tokens of that day."""

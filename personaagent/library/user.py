@@ -193,7 +193,7 @@ class User:
         from personaagent.persona.edit import read_edit
 
         services = self._services
-        current = await services.seed_persona(self.id)
+        current = await services.seeds.persona(self.id)
         known = {i.id for i in await services.episodic.newest(self.id, EVIDENCE)}
         budget = services.settings.persona_token_budget
         sections = read_edit(text, current.sections, budget_tokens=budget, known_ids=known)
@@ -346,7 +346,7 @@ class User:
         services = self._services
         report = await import_file(services.episodic, self.id, Path(path), since=_utc(since), progress=on_step)
         if report.new:
-            await services.refresh_profile(self.id)
+            await services.reader.refresh(self.id)
         return ImportTaken(
             found=report.found,
             read=report.read,
@@ -405,7 +405,7 @@ class User:
 
     async def _version(self, version: int | None) -> Persona:
         services = self._services
-        return await (services.persona_to_read(self.id) if version is None else services.personas.get(self.id, version))
+        return await (services.seeds.to_read(self.id) if version is None else services.personas.get(self.id, version))
 
     def _context(self, **how: Any) -> Context:
         from personaagent.context import Context

@@ -122,7 +122,7 @@ class Worker:
 
     async def _carry_out(self, job: Job) -> Done:
         if job.kind == READING:
-            noted = await self._services.read(job.user_id)
+            noted = await self._services.reader.read(job.user_id)
             return Done(user_id=job.user_id, kind=job.kind, outcome=f"{len(noted)} facts noted", noted=noted)
         if job.kind != ALIGNMENT:
             return Done(user_id=job.user_id, kind=job.kind, outcome="dropped", error=f"no work is called {job.kind!r}")

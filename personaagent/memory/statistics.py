@@ -23,6 +23,7 @@ MAX_LABELS = 5
 LEAST_SHARE = 0.025  # of the weight; a label with less is not named
 MAX_USED = 16  # labels named as those that the user uses
 MAX_LABEL_CHARS = 40
+HISTORY = 400  # newest labelled interactions that statistics are made of
 EVIDENCE = 8  # newest interactions named per statement
 
 _KINDS = {

@@ -47,7 +47,7 @@ def in_form(text: str, clauses: Iterable[str], query: str = "") -> str:
     code = bool(_FENCE.search(text))
     for name, keep in _KEEPERS.items():
         for one in () if code and name not in _AROUND else told.get(name, ()):
-            text = keep(text, one, told) or text
+            text = keep(text, one, told).strip() or text
     return text
 
 
@@ -77,7 +77,7 @@ def _lines(text: str) -> list[tuple[bool, str]]:
 
 def _plain(text: str, _: Constraint, __: _Told) -> str:
     """One paragraph of sentences; a heading or an item becomes one."""
-    return " ".join(_ended(_STRONG.sub("", line)) for _, line in _lines(text))
+    return " ".join(_sentence(line) for _, line in _lines(text))
 
 
 def _no_lists(text: str, _: Constraint, __: _Told) -> str:
@@ -86,7 +86,7 @@ def _no_lists(text: str, _: Constraint, __: _Told) -> str:
     if not any(item for item, _ in lines):
         return text
     said = [line for item, line in lines if item or not line.endswith(":")]
-    return " ".join(_ended(_STRONG.sub("", line)) for line in said)
+    return " ".join(map(_sentence, said))
 
 
 def _listed(text: str, one: Constraint, told: _Told) -> str:
@@ -166,9 +166,13 @@ def _same(body: str, around: int | str) -> bool:
     return body.casefold() == str(around).casefold()
 
 
-def _ended(line: str) -> str:
-    bare = line.rstrip(" ,;:-")
-    return bare if not bare or bare[-1] in ".!?\"')]…" else f"{bare}."
+def _sentence(line: str) -> str:
+    """An item or a heading as a sentence, with a capital letter and an end."""
+    bare = _STRONG.sub("", line).rstrip(" ,;:-")
+    if not bare:
+        return bare
+    begun = bare[0].upper() + bare[1:] if bare.split(maxsplit=1)[0].islower() else bare
+    return begun if bare[-1] in ".!?\"')]…" else f"{begun}."
 
 
 _PARAGRAPH: Final = "\n\n"

@@ -11,13 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from personaagent.errors import PersonaConflict
 from personaagent.persona.loss import loss
+from personaagent.ports import EpisodicMemory, PersonaStore, Where
+from personaagent.telemetry import metrics
 from personaagent.types import Interaction, Persona
 
 MIN_ANSWERS = 3  # labelled answers under each of the two; doubtful labels count less
 MARGIN = 0.1  # by which the mean live loss must be higher
 CONFIDENCE = 0.95  # posterior probability that it is really higher
 RATINGS = 5
+WATCHED = 400  # newest answers that are looked at
 
 _GRID = (np.arange(2_000) + 0.5) / 2_000
 
@@ -107,3 +111,35 @@ def _density(lost: float, weight: float) -> np.ndarray[tuple[int], np.dtype[np.f
     logs = lost * np.log(_GRID) + (weight - lost) * np.log1p(-_GRID)
     values = np.exp(logs - logs.max())
     return np.asarray(values / values.sum(), dtype=np.float64)
+
+
+class Monitor:
+    """Takes back the version in force where it does worse live than its parent."""
+
+    def __init__(self, personas: PersonaStore, episodic: EpisodicMemory) -> None:
+        self._personas, self._episodic = personas, episodic
+
+    async def watch(self, user_id: str) -> Persona | None:
+        """Roll the version in force back if it is worse; returns the new version or None."""
+        current = await self._personas.current(user_id)
+        if current is None or current.origin != "aligned" or current.parent is None:
+            return None
+        parent = await self._personas.get(user_id, current.parent)
+        found = watch(current, parent, await self._episodic.newest(user_id, WATCHED, Where(since=parent.created_at)))
+        if not found.worse:
+            return None
+        try:
+            rolled_back = await self._personas.append(
+                user_id,
+                parent.sections,
+                "rollback",
+                expected_parent=current.version,
+                proposer="monitor",
+                reason=f"rolled back by the monitor: {found.reason}",
+                loss_before=found.after,
+                loss_after=found.before,
+            )
+        except PersonaConflict:
+            return None  # another version is in force by now, and this one is no longer in question
+        metrics.alignments.labels("rolled_back").inc()
+        return rolled_back

@@ -254,7 +254,7 @@ async def test_the_profile_follows_the_labels(build: Build) -> None:
 
 async def test_a_stale_parent_is_refused(build: Build) -> None:
     services = build(persuadable())
-    seed = await services.seed_persona("ann")
+    seed = await services.seeds.persona("ann")
     await services.personas.append("ann", seed.sections, "manual", expected_parent=0)
     with pytest.raises(PersonaConflict):
         await services.personas.append("ann", seed.sections, "manual", expected_parent=0)
@@ -396,7 +396,7 @@ async def test_free_text_is_graded_by_meaning_form_and_wording_without_a_model_c
 async def test_the_outcome_says_that_the_version_before_was_rolled_back(build: Build, better: bool) -> None:
     services = build(persuadable())
     await fill(services, ["rock"] * 3 + ["rock" if better else "jazz"] * 9)
-    base = await services.seed_persona("ann")
+    base = await services.seeds.persona("ann")
     await services.personas.append(
         "ann",
         base.sections,

@@ -131,7 +131,7 @@ async def test_answers_that_were_left_as_they_were_prove_nothing(
     build: Build, untouched: range, lacking: int | None
 ) -> None:
     services = build(persuadable())
-    base = await services.seed_persona("ann")
+    base = await services.seeds.persona("ann")
     rows = [replace(past("ann", n, "an answer"), persona_version=base.version, task="notes") for n in range(12)]
     said = [replace(one, response="an answer" if n in untouched else "longer") for n, one in enumerate(rows)]
     await services.episodic.append_many("ann", said)
@@ -177,14 +177,14 @@ async def test_an_interrupted_alignment_keeps_its_evidence_and_books_what_it_spe
         await running
     assert await services.challengers.of("ann")
     assert (await services.personas.current("ann")).version == 0  # type: ignore[union-attr]
-    assert await services.remaining_budget("ann") < services.settings.align_daily_calls
+    assert await services.budget.remaining("ann") < services.settings.align_daily_calls
     monkeypatch.undo()
     assert (await align(services))["committed"] is not None
 
 
 async def test_an_answer_that_was_really_given_needs_no_simulation(build: Build) -> None:
     services = build(ScriptedModels("short", tool_calling=False))
-    base = await services.seed_persona("ann")
+    base = await services.seeds.persona("ann")
     rows = [
         replace(past("ann", n, f"no, {n}"), response="a long answer", persona_version=base.version) for n in range(12)
     ]

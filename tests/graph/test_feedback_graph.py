@@ -124,7 +124,7 @@ async def answered_under(services: Services, version: int, truths: str) -> list[
 
 
 async def commit(services: Services, text: str, origin: PersonaOrigin = "aligned") -> Persona:
-    base = await services.seed_persona("ann")
+    base = await services.seeds.persona("ann")
     sections = {**base.sections, Section.WHO: (Clause(text=text),)}
     return await services.personas.append("ann", sections, origin, expected_parent=base.version)
 
@@ -139,7 +139,7 @@ async def judged(services: Services, version: int, truths: str) -> list[Any]:
 
 async def test_a_version_that_does_worse_live_than_its_parent_is_rolled_back_and_says_so(build: Build) -> None:
     services = build(ScriptedModels())
-    seed = await services.seed_persona("ann")
+    seed = await services.seeds.persona("ann")
     await services.personas.pin("ann", "Always answer in French.")
     assert await judged(services, 0, "aaa") == [None] * 3
     await commit(services, "The user likes b.")

@@ -43,7 +43,7 @@ def said(number: int) -> Interaction:
 
 async def read_all(services: Services) -> None:
     for _ in range(40):
-        await services.refresh_profile("ann")
+        await services.reader.refresh("ann")
         if not await services.interactions.waiting("ann"):
             return
 
@@ -53,14 +53,14 @@ async def test_every_unlabelled_turn_is_read_exactly_once_and_the_newest_first(b
     seen: list[list[int]] = []
     services = build(reading(seen))
     await services.episodic.append_many("ann", [said(n) for n in range(rows)])
-    await services.refresh_profile("ann")
+    await services.reader.refresh("ann")
     assert len(seen) <= services.settings.align_readings
     assert seen[0][-1] == rows - 1
     await read_all(services)
     assert Counter(n for call in seen for n in call) == Counter(range(rows))
     assert all(max(later) < min(sooner) for sooner, later in itertools.pairwise(seen))
     before = len(seen)
-    await services.refresh_profile("ann")
+    await services.reader.refresh("ann")
     assert len(seen) == before
 
 
@@ -100,9 +100,9 @@ async def test_a_row_dated_before_the_newest_is_read_too(build: Build) -> None:
     seen: list[list[int]] = []
     services = build(reading(seen))
     await services.episodic.append_many("ann", [said(9)])
-    await services.refresh_profile("ann")
+    await services.reader.refresh("ann")
     await services.episodic.append_many("ann", [said(3)])
-    await services.refresh_profile("ann")
+    await services.reader.refresh("ann")
     assert seen == [[9], [3]]
 
 
@@ -110,7 +110,7 @@ async def test_what_no_model_could_read_waits_and_what_it_answered_badly_does_no
     seen: list[list[int]] = []
     services = build(reading(seen, answer=ModelUnreachable("down")))
     await services.episodic.append_many("ann", [said(n) for n in range(30)])
-    await services.refresh_profile("ann")
+    await services.reader.refresh("ann")
     assert (len(seen), await services.interactions.waiting("ann")) == (1, 30)
 
 
@@ -118,7 +118,7 @@ async def test_reading_stays_within_the_days_budget(build: Build) -> None:
     seen: list[list[int]] = []
     services = build(reading(seen), align_daily_calls=2)
     await services.episodic.append_many("ann", [said(n) for n in range(200)])
-    await services.refresh_profile("ann")
+    await services.reader.refresh("ann")
     assert (len(seen), await services.interactions.waiting("ann")) == (2, 200 - 2 * MAX_READ)
 
 

@@ -60,7 +60,7 @@ async def test_a_statement_becomes_a_fact_in_the_background_and_a_question_asks_
     assert done is not None
     assert [fact.text for fact in done.noted] == ["The user eats no nuts."]
     assert [fact.text for fact in (await services.semantic.profile("hana")).facts] == ["The user eats no nuts."]
-    assert await services.remaining_budget("hana") < services.settings.align_daily_calls
+    assert await services.budget.remaining("hana") < services.settings.align_daily_calls
     assert await worker.next() is None
 
 

@@ -14,6 +14,7 @@ import pytest
 from cli_house import Cli, history_file
 from personaagent.errors import ModelDenied, ModelUnreachable
 from personaagent.graph.services import Services
+from personaagent.persona.monitor import Monitor
 from personaagent.types import Critique, Persona
 from scripted import HashEmbedder, ScriptedModels
 
@@ -181,7 +182,7 @@ def test_why_a_version_came_about_is_told_with_what_critics_had_said(cli: Cli, t
             "evidence": (about,),
             "created_at": at,
         }
-        await services.seed_persona("ann")
+        await services.seeds.persona("ann")
         critiques = [Critique(text=f"Said of {n}.", version=n, **said | {"run": f"r{n}"}) for n in (0, 1)]
         await services.critiques.save("ann", critiques)
         await services.close()
@@ -201,10 +202,10 @@ def test_feedback_says_that_the_monitor_took_a_version_back(cli: Cli, monkeypatc
         reason="rolled back by the monitor: live loss 0.10 → 0.90",
     )  # fmt: skip
 
-    async def watch_persona(self: Services, user_id: str) -> Persona:
+    async def watch(self: Monitor, user_id: str) -> Persona:
         return taken_back
 
-    monkeypatch.setattr(Services, "watch_persona", watch_persona)
+    monkeypatch.setattr(Monitor, "watch", watch)
     turn = cli("chat", "--user", "ann", "--once", "hello there", "--json").json
     told = cli("feedback", "--user", "ann", "-i", turn["interaction_id"], "--truth", "tea")
     assert "persona 2: rolled back by the monitor" in told.out

@@ -184,7 +184,7 @@ def test_what_is_learnt_a_while_later_is_noted_then_and_undone(browser: Browser,
         (said,) = await services.episodic.newest("reader", 1)
         add = FactOperation(kind="add", text="The user eats no nuts.", evidence=(said.id,))
         await services.semantic.apply("reader", [add], through=said.created_at)
-        old = await services.seed_persona("reader")
+        old = await services.seeds.persona("reader")
         new = {**old.sections, Section.WHO: (Clause(text="The user cooks for two.", evidence=(said.id,)),)}
         await services.personas.append("reader", new, "aligned", expected_parent=0, proposer="gradient")
         await services.close()

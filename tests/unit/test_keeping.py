@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from personaagent.persona.constraint import _TEXTS, Constraint, constraints_of
@@ -90,11 +90,15 @@ STATED = [
     ),
     Constraint("sentences", 1), Constraint("words_at_most", 5), Constraint("bullets", 2), Constraint("numbered", 3),
 ]  # fmt: skip
-WORDS = st.sampled_from(["One two.", "- an item", "# Title", "**bold** lead:", "1. first", "Wow! 🎉", "", "über", "x"])
+SHAPES = {"plain", "no_lists", "bullets", "numbered", "one_a_line", "bold_lead"}
+WORDS = st.sampled_from(
+    ["One two.", "- an item", "# Title", "**bold** lead:", "1. first", "Wow! 🎉", "", "über", "yes"]
+)
 
 
 @given(st.lists(WORDS, max_size=8), st.lists(st.sampled_from(STATED), max_size=3))
 def test_any_text_is_kept_to_anything_and_never_emptied(lines: list[str], stated: list[Constraint]) -> None:
+    assume(len({one.name for one in stated} & SHAPES) <= 1)  # of two shapes at once neither can be kept to
     text, clauses = "\n".join(lines), [one.clause for one in stated]
     done = in_form(text, clauses)
     assert bool(done.strip()) == bool(text.strip())

@@ -173,7 +173,7 @@ async def test_markup_in_a_user_id_stays_text(services: Services) -> None:
 async def test_what_belongs_to_another_user_is_not_there(ann: Browser, services: Services) -> None:
     memory = await poison(services, "bob")
     pin = await services.personas.pin("bob", "mine")
-    await services.seed_persona("bob")
+    await services.seeds.persona("bob")
     for path in (f"/me/memories/{memory}", f"/me/forget?id={memory}", "/me/history/0", "/me/facts/nobody"):
         response = await ann.get(path)
         assert response.status_code == 404

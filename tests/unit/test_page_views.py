@@ -37,7 +37,7 @@ async def ann(services: Services) -> Browser:
 async def test_comparing_is_booked_keeps_nothing_and_stops_when_the_budget_is_spent(
     ann: Browser, services: Services
 ) -> None:
-    await services.seed_persona("ann")
+    await services.seeds.persona("ann")
     question: dict[str, Any] = {"query": "Which film tonight?", "left": "0", "right": "0"}
     assert "Both answer the same" in (await ann.post("/me/try", **question)).text
     assert (await ann.post("/me/try", **question)).status_code == 200
@@ -49,16 +49,16 @@ async def test_comparing_is_booked_keeps_nothing_and_stops_when_the_budget_is_sp
 
 
 async def test_one_comparison_at_a_time(ann: Browser, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    await services.seed_persona("ann")
+    await services.seeds.persona("ann")
     entered, go_on = asyncio.Event(), asyncio.Event()
-    real = services.remaining_budget
+    real = services.budget.remaining
 
     async def slow(user_id: str) -> int:
         entered.set()
         await go_on.wait()
         return await real(user_id)
 
-    monkeypatch.setattr(services, "remaining_budget", slow)
+    monkeypatch.setattr(services.budget, "remaining", slow)
     question: dict[str, Any] = {"query": "Which film tonight?", "left": "0", "right": "0"}
     first = asyncio.create_task(ann.post("/me/try", **question))
     await entered.wait()
@@ -89,7 +89,7 @@ async def test_after_forgetting_everything_reading_the_page_makes_nothing_anew(
 ) -> None:
     await services.episodic.append("ann", past("ann", 1, "yes"))
     await services.episodic.append("bob", past("bob", 1, "yes"))
-    await services.seed_persona("ann")
+    await services.seeds.persona("ann")
     assert "Forget everything" in (await ann.get("/me/forget?everything=yes")).text
     report = await ann.post("/me/forget", everything="yes", sure="yes")
     assert "1 version gone" in report.text
@@ -111,7 +111,7 @@ async def test_the_history_shows_what_had_gone_wrong_before_each_change_as_text(
     await services.episodic.append_many(
         "ann", [past("ann", n, "yes", query=f"question {n} {CANARY}") for n in range(3)]
     )
-    base = await services.seed_persona("ann")
+    base = await services.seeds.persona("ann")
     version = await services.personas.append(
         "ann", base.sections, "aligned", expected_parent=0, proposer="histogram", loss_before=1.0, loss_after=0.25
     )

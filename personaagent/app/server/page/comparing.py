@@ -66,7 +66,7 @@ async def _compare(visit: Visit, query: str) -> Compared:
     sides = [persona for persona in chosen if persona is not None]
     if len(sides) < 2:
         raise UnknownVersion("one of the two versions is not there: choose both")
-    if await services.remaining_budget(user_id) < len(sides):
+    if await services.budget.remaining(user_id) < len(sides):
         raise BudgetSpent("your budget of model calls for today is used up: it is renewed at midnight UTC")
     now = datetime.now(UTC)
     asked = await _question(services, user_id, query, visit.form.get("task", ""), now)

@@ -44,20 +44,20 @@ async def show_persona(visit: Visit) -> Response:
 
 async def make_first(visit: Visit) -> Response:
     """Make version 0 now instead of at the next message."""
-    await visit.services.seed_persona(visit.user_id)
+    await visit.services.seeds.persona(visit.user_id)
     return visit.go("/me/persona", done="made")
 
 
 async def edit_form(visit: Visit) -> Response:
     """The persona as text to write in, a sentence a line."""
-    persona = await visit.services.seed_persona(visit.user_id)
+    persona = await visit.services.seeds.persona(visit.user_id)
     return await _form(visit, persona, {section.value: _lines(persona.sections, section) for section in Section}, "")
 
 
 async def edit(visit: Visit) -> Response:
     """Put what the user wrote in force as the next version; the form again, with their text, where it cannot stand."""
     services, user_id = visit.services, visit.user_id
-    current = await services.seed_persona(user_id)
+    current = await services.seeds.persona(user_id)
     try:
         if visit.form.get("parent") != str(current.version):
             raise PersonaConflict("your persona changed while you were writing: compare, and send it again")
