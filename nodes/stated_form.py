@@ -27,8 +27,7 @@ async def stated_form(state: RespondState, runtime: Runtime[Context], *, reason:
     """
     context, query = runtime.context, query_of(state["messages"])
     free = not context.choices and personalized(state, context)
-    persona = state.get("persona")
-    clauses = stated(persona.sections if persona else {}, state.get("pins", [])) if free else []
+    clauses = stated(state.get("persona"), state.get("pins", [])) if free else []
     if not mechanical(clauses, query):
         return await reason(state, runtime)
     with unstreamed():

@@ -14,7 +14,6 @@ from personaagent.context import Context
 from personaagent.models.meter import Meter, metering
 from personaagent.pace import Allowance, Pace, Room, elapsed
 from personaagent.persona.gate import Evidence, Standing, behind, best_case, evidence_json, evidence_of, to_win
-from personaagent.persona.keeping import form_alone
 from personaagent.persona.trigger import rounds
 from personaagent.simulation import Shared, Simulator
 from personaagent.turn import EXAMPLES_KEY
@@ -152,15 +151,11 @@ class Race:
     ) -> dict[str, Simulation]:
         """The answers under these sections, by interaction.
 
-        What the incumbent answered live it answered with all memory before it, and so do other sections. Where they
-        only state a form that is kept to by machine, it is that answer in that form, and nothing is simulated.
+        What the incumbent answered live it answered with all memory before it, and so do other sections.
         """
         answers: dict[str, Simulation] = {}
-        live = [i for i in interactions if lived(i, course.base)]
-        if form_alone(course.incumbent, sections):
-            answers = {past.id: await self._simulator.reformed(past, sections) for past in live}
         for before, some in (
-            (None, [i for i in live if i.id not in answers]),
+            (None, [i for i in interactions if lived(i, course.base)]),
             (course.before, [i for i in interactions if not lived(i, course.base)]),
         ):
             await self._simulate(course, sections, some, before, answers, told, step, shared)
@@ -175,12 +170,10 @@ class Race:
     ) -> Sequence[Interaction]:
         """As many of the labels as the budget has room for; none, and why, where it has none."""
         room = await self.room(course)
-        formal = {r.id for r in running if form_alone(course.incumbent, r.candidate.sections)}
         cost, count = 0, 0
         for label in labels:
-            known = lived(label, course.base)
-            cost += sum(1 for r in running if r.may_be_judged_by(label) and not (known and r.id in formal))
-            cost += not (known or label.id in course.known)
+            cost += sum(1 for r in running if r.may_be_judged_by(label))
+            cost += not (label.id in course.known or lived(label, course.base))
             if cost > room.simulations:
                 break
             count += 1

@@ -16,9 +16,7 @@ from personaagent.errors import PersonaAgentError
 from personaagent.grounding import mark_used
 from personaagent.memory.turned import turned_since
 from personaagent.models.tokens import count_tokens
-from personaagent.persona.keeping import in_form
 from personaagent.persona.loss import TextLoss, expected_loss, loss
-from personaagent.persona.render import stated
 from personaagent.ports import PersonaStore, SemanticMemory
 from personaagent.state import RespondState
 from personaagent.types import Interaction, Persona, Recall, Sections, Simulation, UserProfile
@@ -102,13 +100,6 @@ class Simulator:
         expected, actual = past.ground_truth or "", past.response or ""
         lost = await self._loss(past, expected, actual)
         return Simulation(interaction_id=past.id, query=past.query, expected=expected, actual=actual, loss=lost)
-
-    async def reformed(self, past: Interaction, sections: Sections) -> Simulation:
-        """The answer that was really given, in the form that these sections state, as a simulation of theirs."""
-        pins = [pin.text for pin in await self._personas.pins(past.user_id)]
-        actual = in_form(past.response or "", stated(sections, pins), past.query)
-        lost = await self._loss(past, past.ground_truth or "", actual)
-        return replace(await self.recorded(past), actual=actual, loss=lost)
 
     async def _one(
         self, context: Context, persona: Persona, pins: list[str], past: Interaction, cut: datetime, shared: Shared

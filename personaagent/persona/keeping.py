@@ -13,7 +13,6 @@ from typing import Final
 
 from personaagent.persona.constraint import WORDING, Constraint, constraints_of
 from personaagent.persona.form import features, sentences
-from personaagent.types import Sections, clauses_of
 
 _Told = Mapping[str, Sequence[Constraint]]
 _Keep = Callable[[str, Constraint, _Told], str]  # of a text, what is stated, and all that is
@@ -55,16 +54,6 @@ def in_form(text: str, clauses: Iterable[str], query: str = "") -> str:
 def mechanical(clauses: Iterable[str], query: str = "") -> bool:
     """Whether ``in_form`` may change an answer to the query."""
     return bool(_told(clauses)) and not _FORM_ASKED.search(query)
-
-
-def form_alone(before: Sections, after: Sections) -> bool:
-    """Whether a persona says what another one says, and beyond that only what ``in_form`` does by itself.
-
-    A clause in anybody's words may say more than is read of it: only those count that edits were put into.
-    """
-    old, new = set(clauses_of(before)), set(clauses_of(after))
-    added = [constraints_of(clause.text) if clause.kind == EDITS else [] for clause in new - old]
-    return old < new and all(stated and all(one.name in _KEEPERS for one in stated) for stated in added)
 
 
 def _told(clauses: Iterable[str]) -> dict[str, list[Constraint]]:
@@ -186,7 +175,6 @@ def _sentence(line: str) -> str:
     return begun if bare[-1] in ".!?\"')]…" else f"{begun}."
 
 
-EDITS: Final = "edits"  # the kind of the clauses that the proposer of that name writes
 _PARAGRAPH: Final = "\n\n"
 _LIMITS: Final = ("sentences", "sentences_at_most", "words_at_most")
 _AROUND: Final = frozenset({"opening", "closing", "closing_line"})

@@ -60,17 +60,17 @@ def small_prompt(
     the clauses of ``STATED``, as plain sentences, and the task; it has no tools and no secret to keep.
     """
     blocks = [render("frame_small")]
-    known = list(dict.fromkeys([*stated(persona.sections if persona else {}, pins), *facts]))[:SMALL_KNOWN]
-    if known and personalize:
+    known = list(dict.fromkeys([*stated(persona, pins), *facts]))[:SMALL_KNOWN] if personalize else []
+    if known:
         blocks.append(render("about_user", known=_list(known)))
     if instructions and instructions.strip():
         blocks.append(clean(instructions).strip())
     return "\n\n".join(blocks)
 
 
-def stated(sections: Sections, pins: Sequence[str]) -> list[str]:
+def stated(persona: Persona | None, pins: Sequence[str]) -> list[str]:
     """Pins and clauses that say what to do, in the order in which they count."""
-    return [*pins, *(clause.text for clause in clauses_of(sections) if clause.kind in STATED)]
+    return [*pins, *(c.text for c in clauses_of(persona.sections if persona else {}) if c.kind in STATED)]
 
 
 def _personal(pins: Sequence[str], sections: Sections, *, tooling: bool) -> list[str]:

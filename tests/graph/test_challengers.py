@@ -195,20 +195,6 @@ async def test_an_answer_that_was_really_given_needs_no_simulation(build: Build)
     assert len(models.calls_of("simulator")) == sum(c.verdict.wins + c.verdict.losses + c.verdict.ties for c in judged)
 
 
-async def test_a_form_is_judged_on_the_answer_that_was_given_and_not_on_another_one(build: Build) -> None:
-    services = build(ScriptedModels("Something else altogether, said at length.", tool_calling=False))
-    base = await services.seeds.persona("ann")
-    for n in range(9):
-        said = f"Answer {n} is about the topic {n} of Ann."
-        row = replace(past("ann", n, said.lower()), response=said, persona_version=base.version, truth_source="edit")
-        await services.episodic.append_many("ann", [row])
-    out = await align(services, align_candidates=1)
-    models: Any = services.models
-    assert out["outcome"].startswith("Version 1: Write everything in lower case")
-    assert "6 won, 0 lost" in out["committed"].reason
-    assert models.calls_of("simulator") == []
-
-
 async def test_statements_are_no_questions_and_count_nowhere(build: Build) -> None:
     services = build(persuadable())
     await fill(services, range(5))

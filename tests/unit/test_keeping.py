@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from personaagent.persona.constraint import _TEXTS, Constraint, constraints_of
 from personaagent.persona.form import features
-from personaagent.persona.keeping import form_alone, in_form, mechanical
-from personaagent.types import Clause, Section
+from personaagent.persona.keeping import in_form, mechanical
 
 PROSE = "One two three. Four five six. Seven."
 LISTED = "Do this:\n\n1. **Rinse** the rice.\n2. Boil color!\n3. Wait.\n\nEnjoy."
@@ -113,21 +112,3 @@ def test_a_list_of_at_most_so_many_items_is_written_and_read() -> None:
     assert stated.value == 3
     text: Any = "- a\n- b\n- c\n- d"
     assert not stated.holds(text, features(text))
-
-
-@pytest.mark.parametrize(
-    ("added", "alone"),
-    [
-        ([Clause(text="Write everything in lower case, without capital letters.", kind="edits")], True),
-        ([Clause(text="Write everything in lower case, without capital letters.")], False),
-        ([Clause(text="Begin with the verdict.", kind="edits")], False),
-        ([Clause(text="Answer in one sentence, without lists.", kind="edits"), Clause(text="Likes jazz.")], False),
-        ([], False),
-    ],
-    ids=["kept by machine", "in a model's words", "not kept by machine", "and something else", "nothing"],
-)
-def test_what_differs_in_form_alone_is_known(added: list[Clause], alone: bool) -> None:
-    old = Clause(text="Mention prices.")
-    before = {Section.ANSWERING: (old,)}
-    assert form_alone(before, {Section.ANSWERING: (old, *added)}) is alone
-    assert not form_alone(before, {Section.ANSWERING: tuple(added)})  # what is gone may have been kept to

@@ -28,11 +28,11 @@ from personaagent.persona.constraint import (
     wording_clause,
 )
 from personaagent.persona.form import Form, features, length_changed, sentences
-from personaagent.persona.keeping import EDITS as KIND
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.shape import sound_clauses, to_text, token_count, validate_sections
 from personaagent.types import Candidate, Clause, Interaction, Section, Sections, evidence_of
 
+KIND = "edits"
 MIN_EDITS = 3  # that a rule explains
 WINDOW = 40  # newest edits and untouched answers that count
 ENDED = 3  # newest results in a row that contradict a rule end it
