@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
+from datetime import UTC, date, datetime
 
 from memory_house import happened
 from personaagent.ledger.budget import Budget
@@ -59,12 +59,17 @@ async def test_a_second_user_has_no_grants_and_clears_none(database: Database) -
 
 
 async def test_what_is_spent_adds_up_by_user_and_day(database: Database) -> None:
-    budget = Budget(database)
+    budget = Budget(database, 25, 1_000_000)
     await asyncio.gather(*(budget.add("ann", DAY, 2, 100) for _ in range(10)))
     await budget.add("ann", date(2026, 1, 2), 1, 3_000_000_000)
     assert await budget.spent("ann", DAY) == (20, 1000)
     assert await budget.spent("ann", date(2026, 1, 2)) == (1, 3_000_000_000)
     assert await budget.spent("bob", DAY) == (0, 0)
+    today = datetime.now(UTC).date()
+    await budget.add("ann", today, 5, 100)
+    assert (await budget.remaining("ann"), await budget.remaining("bob")) == (20, 25)
+    await budget.add("ann", today, 1, 1_000_000)
+    assert await budget.remaining("ann") == 0
     await budget.delete_user("bob")
     assert await budget.spent("ann", DAY) == (20, 1000)
     await budget.delete_user("ann")
