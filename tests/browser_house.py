@@ -53,6 +53,7 @@ def signed_in(
     page.get_by_label("Your user name").fill(user)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_label("Your message").wait_for()
+    page.wait_for_load_state()  # the field is there before the script that sends what is typed into it
     yield page
     assert [text for text in said if "responded with a status of 4" not in text] == []
     context.close()
