@@ -14,7 +14,7 @@ from personaagent.conversation import build_messages, small_messages
 from personaagent.errors import ContextTooLong, ModelOutputInvalid
 from personaagent.head import PRIOR, Weights, answer_of, combine, to_keep
 from personaagent.inputs import user_of
-from personaagent.models.calls_in_text import calls_of, names_in, without_calls
+from personaagent.models.calls_in_text import names_in, spoken
 from personaagent.models.card import Card
 from personaagent.models.loops import loop_start, whole_sentences
 from personaagent.persona.loss import answer_from_text
@@ -150,11 +150,11 @@ async def _answer(
         chat = chat.bind(max_tokens=limit)
     reply = await chat.ainvoke(list(messages))
     names = names_in(None, messages)
-    if names and (not reply.text.strip() or not without_calls(reply.text, names)):
+    if names and not spoken(reply.text, names).strip():
         # a call where an answer was wanted: asked once more, as if the results were part of the question
         reply, steps = await chat.ainvoke(plain_talk(messages)), steps + 1
-    if calls_of(reply.text, names):
-        reply = reply.model_copy(update={"content": without_calls(reply.text, names)})
+    if names and (said := spoken(reply.text, names)) != reply.text:
+        reply = reply.model_copy(update={"content": said})
     return _text(reply, state, steps)
 
 

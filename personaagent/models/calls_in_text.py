@@ -58,6 +58,11 @@ def is_call_alone(text: str) -> bool:
     return found is not None and found[1:] == (0, len(bare)) and _call(found[0], None) is not None
 
 
+def spoken(text: str, names: Collection[str]) -> str:
+    """What of a text is said to the user: it without calls, nothing where it is one call of whatever tool."""
+    return "" if is_call_alone(text) else without_calls(text, names)
+
+
 def numbered(calls: Sequence[ToolCall], key: str | None) -> list[ToolCall]:
     """The calls under ids that follow from their content, so that a replay gives the same."""
     return [

@@ -223,6 +223,17 @@ async def test_an_answer_that_only_looks_a_little_like_a_call_stays_one(build: B
     assert len(models.calls) == 1
 
 
+@pytest.mark.parametrize(("again", "wanted"), [("It is Friday.", "It is Friday."), (BROKEN[-1], "")])
+async def test_a_call_of_whatever_tool_after_the_last_results_is_no_answer(
+    build: Build, again: str, wanted: str
+) -> None:
+    models = ScriptedModels(agent=[calling(call("a", "1", query="day")), BROKEN[-1], again])
+    out = await turn(equipped(build, models, tool("a", "Friday"), max_steps=2))
+    assert out["answer"] == wanted
+    assert "Friday" in models.calls[-1].text
+    assert "arguments" not in out["messages"][-1].text
+
+
 @pytest.mark.parametrize("choices", [None, ["jazz", "rock"]])
 @pytest.mark.parametrize("mended", [True, False])
 @pytest.mark.parametrize("max_steps", [1, 3, 4, 5])
