@@ -19,6 +19,7 @@ from personaagent.state import RespondState
 from personaagent.turn import personalized, query_of, without
 from personaagent.types import Recall, UserProfile
 
+NEAR = 0.4  # cosine to the query, from which on an earlier question that tells nothing of the user is worth a look
 REACH = 5  # as many memories are looked at as are put before the model: those that tell of the user come first
 T = TypeVar("T")
 
@@ -28,7 +29,8 @@ async def retrieve_memory(
 ) -> dict[str, Any]:
     """Return the top k interactions for this turn's query and the profile (paper, episodic and semantic memory).
 
-    What tells of the user (labelled, or said of themselves) comes before bare questions, however near these are.
+    What tells of the user (labelled, or said of themselves) comes before bare questions, however near these are; a
+    bare question that is not ``NEAR`` is left out, since a model takes it for a part of what is asked.
     In a closed answer space the nearest labelled ones also ``vote`` (``personaagent.head``).
     In a simulation both are cut to before ``state["before"]``. A profile that is there already is this turn's; where
     both are there nothing is looked up. Without one of them the turn goes on and says so.
@@ -50,7 +52,7 @@ async def retrieve_memory(
         none = UserProfile(user_id=user_id)
         reading = _or(semantic.profile(user_id, before=where.before), none, missing)
         recalled, profile = await asyncio.gather(recalling, reading)
-    recalled = sorted(recalled, key=_bare)[:k]
+    recalled = sorted((recall for recall in recalled if not _bare(recall) or _near(recall)), key=_bare)[:k]
     found = {"recalled": recalled, "profile": profile, "vote": vote(recalled, choices)}
     return found | {"degraded": [*state.get("degraded", []), *dict.fromkeys(missing)]} if missing else found
 
@@ -71,6 +73,10 @@ def _wanted(state: RespondState, context: Context) -> tuple[Where, int, int]:
 def _bare(recall: Recall) -> bool:
     """Whether it tells nothing of the user: a question of which no answer that was wanted is known."""
     return recall.interaction.ground_truth is None and not tells(recall.interaction.query)
+
+
+def _near(recall: Recall) -> bool:
+    return recall.similarity is None or recall.similarity >= NEAR
 
 
 async def _or(reading: Awaitable[T], otherwise: T, missing: list[str]) -> T:

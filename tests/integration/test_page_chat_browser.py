@@ -139,9 +139,9 @@ def test_why_speaks_to_the_owner_and_feedback_is_understood_in_place(browser: Br
         page.get_by_text("Why this answer").last.click()
         why = page.locator(".why").last
         assert why.get_by_text("You are vegetarian and like your coffee black").is_visible()
-        assert not why.get_by_text("Think step by step").is_visible()  # starting rules are folded
+        assert not why.get_by_text("Where taste decides").is_visible()  # starting rules are folded
         why.get_by_text(re.compile(r"\d starting rules")).click()
-        assert why.get_by_text("Think step by step").is_visible()
+        assert why.get_by_text("Where taste decides").is_visible()
 
         ask(page, "And tomorrow?")
         page.get_by_text("Why this answer").last.click()

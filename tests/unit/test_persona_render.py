@@ -82,7 +82,7 @@ def test_the_seed_holds_the_papers_rules() -> None:
     sections = seed_sections(UserProfile(user_id="ann"))
     text = " ".join(c.text for clauses in sections.values() for c in clauses).lower()
     for rule in (
-        "step by step",
+        "where taste decides",
         "at once what needs no further evidence",
         "more than one source",
         "precisely",
