@@ -186,6 +186,32 @@ async def test_a_turn_that_fails_in_the_place_of_another_leaves_it_there(own_set
         assert await sight(services) == ["one"]
 
 
+async def test_a_picture_reaches_the_model_and_memory_has_that_there_was_one(services: Services) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    shown = {"role": "user", "content": [{"type": "text", "text": "What is this?"}, picture]}
+    went_on = [shown, {"role": "assistant", "content": "A cat."}, {"role": "user", "content": "Which breed?"}]
+    for messages, kept in (([shown], "What is this? [image]"), (went_on, "Which breed?")):
+        body = {"model": "personaagent", "messages": messages, "stream": None, "stop": None}
+        told = await Browser(services).http.post("/v1/chat/completions", json=body, headers=ANN)
+        interaction = await services.episodic.get("ann", told.json()["personaagent"]["interaction_id"])
+        assert interaction.query == kept
+    first, second = (call.messages for call in services.models.calls if call.kind == "chat")  # type: ignore[attr-defined]
+    assert first[-1].content[-1] == picture
+    assert "[image]" in str(second) and "base64" not in str(second)
+
+
+async def test_a_call_of_a_tool_that_there_is_not_is_never_shown(own_settings: Path) -> None:
+    wrong = '{"name": "weather_of", "arguments": {"place": "Ghent"}}'
+
+    def structured(_role: Any, _messages: list[BaseMessage], _schema: dict[str, Any]) -> dict[str, Any]:
+        return {"name": "none"}
+
+    async with opened(own_settings, ScriptedModels([wrong, "I cannot look."], structured=structured)) as services:
+        events = await stream(Browser(services), ANN, "/api/v1/me/turns", {"text": "Is it raining in Ghent now?"})
+        assert "weather_of" not in "".join(data["text"] for name, data in events if name == "token")
+        assert events[-1][1]["answer"] == "I cannot look."
+
+
 async def test_a_wish_is_taken_back_by_its_pin(services: Services) -> None:
     browser = Browser(services)
     told = await ask(browser, ANN, "From now on answer in French.")

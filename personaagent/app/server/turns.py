@@ -56,6 +56,7 @@ class Question:
     thread_id: str = field(default_factory=lambda: str(uuid4()))
     earlier: tuple[Said, ...] | None = None
     instead_of: str = ""
+    pictures: tuple[str, ...] = ()  # each whole, as a data: address; memory has of it that there was one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +141,16 @@ def spoken(turn: Interaction) -> str:
     return (turn.ground_truth if picked else turn.response) or ""
 
 
+def _picture(address: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": address}}
+
+
 def _asked(question: Question, former: Interaction | None) -> HumanMessage:
     """The message; one that is answered anew keeps its id, and so its interaction."""
     text = question.text or (former.query if former is not None else "")
     anew = former is not None and text == former.query
+    if question.pictures:
+        return HumanMessage([{"type": "text", "text": text}, *map(_picture, question.pictures)])
     return HumanMessage(text, id=former.metadata.get(MESSAGE_KEY) if anew and former is not None else None)
 
 
@@ -177,7 +184,10 @@ class Turns:
         self._sweep()
         waiting = self._waiting.get(turn_id)
         if waiting is None or waiting.user_id != user_id:
-            raise DecisionTooLate("no turn of yours waits for this decision any more: ask again")
+            raise DecisionTooLate(
+                "no turn of yours waits for this decision here: it was decided, waited longer than ten minutes, or "
+                "another of the server's processes asked for it; ask again"
+            )
         del self._waiting[turn_id]
         events = waiting.turn.stream_decide(decisions)
         async for event in self._carry_out(user_id, waiting.thread_id, turn_id, events, waiting.usage):

@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+from uuid import uuid4
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse, Response
@@ -73,7 +74,7 @@ async def take_turn(visit: Visit) -> Response:
         context=Context(user_id=visit.user_id, personalize=not temporary),
         earlier=_earlier(visit.form.get("earlier", "")) if temporary else None,
         instead_of=visit.form.get("instead_of", ""),
-        **({"thread_id": thread} if (thread := _thread(visit.form.get("thread", ""))) else {}),
+        thread_id=_thread(visit.form.get("thread", "")) or str(uuid4()),
     )
     return await _stream(visit, visit.door.turns.ask(visit.user_id, question))
 
