@@ -25,6 +25,8 @@ from personaagent.tracing.runs import TRACE_KEY, trace_of
 from personaagent.turn import (
     BROKEN_OFF,
     EXAMPLES_KEY,
+    FORKED_KEY,
+    MESSAGE_KEY,
     RUN_KEY,
     interaction_id,
     personalized,
@@ -37,6 +39,7 @@ from personaagent.types import Interaction, Path, Persona
 
 FORGOTTEN = "[forgotten]"
 REMEMBERED = 64  # newest messages of a thread by which its branches are told apart
+MAX_MESSAGE_ID = 64  # characters; a longer one is some client's own, and not kept
 DEGRADED_KEY = "degraded"  # of an interaction's metadata: what its answer had to do without
 
 
@@ -128,7 +131,8 @@ def _path(messages: Sequence[AnyMessage], user_id: str, thread_id: str | None, c
         return None
     asked = [m for m in messages[: turn_start(messages)] if isinstance(m, HumanMessage)][-REMEMBERED:]
     before = tuple(interaction_id(user_id, thread_id, str(message.id)) for message in asked)
-    return Path(before=before, forked=bool((config.get("metadata") or {}).get("checkpoint_id")))
+    told = config.get("metadata") or {}
+    return Path(before=before, forked=bool(told.get("checkpoint_id") or told.get(FORKED_KEY)))
 
 
 async def _forgotten(
@@ -163,6 +167,7 @@ async def _has(episodic: EpisodicMemory, user_id: str, key: str) -> bool:
 
 def _metadata(state: AgentState, context: Context, config: RunnableConfig, run: str | None) -> dict[str, Any]:
     """What else is kept: the task's words, the server run, its trace, whether it is no question, what was missing."""
+    key = str(state["messages"][turn_start(state["messages"])].id)
     told = {
         "instructions": context.instructions,
         RUN_KEY: run,
@@ -170,6 +175,7 @@ def _metadata(state: AgentState, context: Context, config: RunnableConfig, run: 
         PREDICTED_KEY: state.get("predicted"),
         STATEMENT_KEY: WISH if state.get("statement") else None,
         DEGRADED_KEY: state.get("degraded"),
+        MESSAGE_KEY: key if len(key) <= MAX_MESSAGE_ID else None,
         EXAMPLES_KEY: 0 if context.choices else sum(is_edited(r.interaction) for r in state.get("recalled", [])),
     }
     return {name: value for name, value in told.items() if value}

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # the command line, which forgets and lists, needs none of th
 
 RUN_KEY: Final = "run"  # of an interaction's metadata
 EXAMPLES_KEY: Final = "examples"  # likewise: how many edited answers it was shown as examples
+MESSAGE_KEY: Final = "message"  # likewise: the id of its human message, which the interaction's own follows from
+FORKED_KEY: Final = "forked"  # of a run's metadata: it leaves all of the thread that its messages do not have
 CUT: Final = "cut"  # the finish reason of a stream that just ended
 BREAKS_OFF: Final = frozenset({"length", CUT})
 BROKEN_OFF: Final = "model: the answer breaks off before its end"  # in ``degraded``

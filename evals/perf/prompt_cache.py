@@ -60,7 +60,7 @@ async def turns(home: Path, tokens: int, *, beside: bool) -> list[tuple[int, int
         messages = list(request.messages)
         asked = messages[-1]
         if shown and isinstance(asked, HumanMessage):
-            messages[-1] = HumanMessage(asked.text.removeprefix(shown).strip())
+            messages[-1] = HumanMessage(asked.text.removesuffix(shown).strip())
         system = SystemMessage(f"{request.system_prompt}\n\n{shown}")
         return await handler(request.override(system_message=system, messages=messages))
 

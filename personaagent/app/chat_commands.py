@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +29,15 @@ HELP = """/good [TEXT]    the last answer was right; TEXT says why
 /id             the id of the last answer, for `personaagent feedback`
 /new            a new conversation; memory and persona stay
 /quit           leave (also Ctrl-D); Ctrl-C stops an answer"""
+_COMMAND = re.compile(r"/[a-z]*(\s|$)")
 THUMBS = {"/good": "up", "/bad": "down"}
 FEEDBACK = (*THUMBS, "/wrong", "/edit", "/comment")
 SHOWN_CHARS = 100
+
+
+def is_command(line: str) -> bool:
+    """Whether a line is meant for the chat itself; a path that it begins with is something to talk of."""
+    return _COMMAND.match(line) is not None
 
 
 class Commands:
@@ -40,7 +47,7 @@ class Commands:
         self._conversation = conversation
         self._screen = screen
         self._do = do
-        self._facts: list[Fact] = []  # as they were listed last
+        self._facts: dict[str, Fact] = {}  # by the number under which they were listed last
         self._known: dict[str, Callable[[str], None]] = {
             **dict.fromkeys(FEEDBACK, lambda _: None),
             "/remember": self._remember,
@@ -66,7 +73,7 @@ class Commands:
         elif command in self._known:
             self._known[command](rest.strip())
         else:
-            self._say(HELP)
+            self._say(HELP if command == "/help" else f"There is no {command}; this is what there is:\n{HELP}")
 
     def _say(self, text: str, style: str = "") -> None:
         self._screen.out.print(clean(text), style=style)
@@ -116,8 +123,8 @@ class Commands:
         self._say("Remembered. (/undo)", "dim")
 
     def _list_facts(self, _: str) -> None:
-        self._facts = list(self._do(self._conversation.user.facts()))
-        for number, fact in enumerate(self._facts, start=1):
+        self._facts = {str(n): fact for n, fact in enumerate(self._do(self._conversation.user.facts()), start=1)}
+        for number, fact in self._facts.items():
             self._say(f"{number}. {fact.text}")
         self._say("/forget N forgets one of them." if self._facts else "Nothing is known about you yet.", "dim")
 
@@ -127,8 +134,8 @@ class Commands:
             self._do(user.forget(self._conversation.last_id))
             self._conversation.new()
             self._say("Forgotten, with what stood on it; a new conversation begins.", "dim")
-        elif which.isdigit() and 0 < int(which) <= len(self._facts):
-            fact = self._facts.pop(int(which) - 1)
+        elif which in self._facts:
+            fact = self._facts.pop(which)  # the others keep their numbers
             self._do(user.forget_fact(fact.id))
             self._say(f"Forgotten: {fact.text}", "dim")
         else:

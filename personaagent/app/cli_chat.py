@@ -53,7 +53,7 @@ def chat(
     )
     question = once if text is None else text
     if question is not None:
-        _once(sys.stdin.read() if question == "-" else question, context, json_=json_, home=home)
+        _once(sys.stdin.read().rstrip() if question == "-" else question, context, json_=json_, home=home)
     elif json_:
         raise typer.BadParameter("give a TEXT with --json", param_hint="--json")
     else:
@@ -124,17 +124,23 @@ def _converse(context: Context, home: Path | None) -> None:
 
 
 def _handle(line: str, conversation: Conversation, commands: Any, screen: Screen, do: Any) -> None:
-    """One line of the user; a named failure is told and the conversation goes on."""
+    """One line of the user; a named failure, or Ctrl-C, is told and the conversation goes on."""
+    from personaagent.app.chat_commands import is_command
     from personaagent.errors import PersonaAgentError
 
     try:
-        if line.startswith("/"):
+        if is_command(line):
             commands(line)
         else:
             _answer(line, conversation, screen, do)
     except PersonaAgentError as error:
         screen.settle()
         stderr().print(str(error), style="red")
+    except KeyboardInterrupt:
+        if not screen.terminal:
+            raise
+        screen.settle()
+        screen.out.print("Stopped.", style="dim")
 
 
 def _answer(line: str, conversation: Conversation, screen: Screen, do: Any) -> None:

@@ -40,10 +40,12 @@ def list_(json_: Json = False) -> None:
     from personaagent.app.own_settings import read, shown
     from personaagent.settings import OWN_SETTINGS
 
-    kept = {name: shown(name, value) for name, value in read().items()}
+    own = read()
+    kept = {name: shown(name, value) for name, value in own.items()}
 
     def view(_: object) -> str:
-        lines = [f"{name}={value}" + ("  (the environment says otherwise)" if name in os.environ else "")
+        lines = [f"{name}={value}"
+                 + ("" if os.environ.get(name, own[name]) == own[name] else "  (the environment says otherwise)")
                  for name, value in kept.items()]  # fmt: skip
         return "\n".join([*lines, f"in {OWN_SETTINGS}"])
 

@@ -18,8 +18,8 @@ from personaagent.ledger.tables import interactions
 from personaagent.types import Interaction, Path
 
 
-def settle(connection: Connection, tip: Interaction, path: Path) -> None:
-    """Note which of the tip's thread are in sight, inside a transaction.
+def settle(connection: Connection, tip: Interaction, path: Path) -> bool:
+    """Note which of the tip's thread are in sight, inside a transaction; False where the path names none of them.
 
     What the user said implicitly of an answer, in a message that is abandoned now, is taken back with it.
     """
@@ -29,7 +29,7 @@ def settle(connection: Connection, tip: Interaction, path: Path) -> None:
     rows = connection.execute(select(*columns).where(*mine)).mappings().all()
     known = {row["id"]: row for row in rows if row["id"] in before}
     if not known and not path.forked:
-        return  # the conversation begins here, as far as anybody knows
+        return False  # the conversation begins here, as far as anybody knows
     since = 0 if path.forked else min(row["created_at"] for row in known.values())
     later = {row["id"]: row["metadata"] for row in rows if row["created_at"] > since}
     gone = [key for key in later.keys() - before - {tip.id} if later[key].get("statement") is not True]
@@ -39,6 +39,7 @@ def settle(connection: Connection, tip: Interaction, path: Path) -> None:
     if gone and last is not None:
         implicit = *mine, table.truth_source == "implicit"
         _set(connection, implicit, [last], ground_truth=None, truth_source=None, truth_confidence=None)
+    return True
 
 
 def renewed(connection: Connection, past: Interaction, turn: Interaction) -> Interaction:

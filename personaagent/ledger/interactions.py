@@ -293,7 +293,8 @@ def _in_sight(
     others = [past.id for past in live if past.id != tip.id and past.metadata.get("statement") is not True]
     if new and tuple(others[:1]) == path.before[-1:]:
         return live
-    settle(connection, tip, path)
+    if not settle(connection, tip, path):
+        return live  # a front door that keeps no messages has no path: the thread's newest is what came before
     found = read_many(connection, tip.user_id, [tip.id, *path.before[-EARLIER:]])
     return sorted((i for i in found.values() if i.thread_id == tip.thread_id), key=lambda i: i.created_at, reverse=True)
 

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessageChunk
 
 from personaagent.library.turn import Event, Run, Turn
 from personaagent.library.values import Approval, Token, ToolStep
+from personaagent.models.calls_in_text import may_be_call
 
 
 class TurnReader:
@@ -21,7 +22,8 @@ class TurnReader:
         self._state = state
         self._shown = shown
         self._approvals: tuple[Approval, ...] = ()
-        self._text = ""
+        self._text = ""  # of the newest message, and how much of it was given out
+        self._given = 0
         self._message_id: str | None = None
 
     def read(self, mode: str, part: Any) -> Iterator[Event]:
@@ -42,15 +44,20 @@ class TurnReader:
                 self._state |= update
 
     def _written(self, chunk: AIMessageChunk) -> Iterator[Event]:
-        if chunk.text:
-            self._text = chunk.text if chunk.id != self._message_id else self._text + chunk.text
-            self._message_id = chunk.id
-            yield Token(text=chunk.text, so_far=self._text)
+        if not chunk.text:
+            return
+        if chunk.id != self._message_id:
+            self._text, self._given, self._message_id = "", 0, chunk.id
+        self._text += chunk.text
+        # a call of a tool that there is not is asked for again; where it is the answer after all, it comes at the end
+        if self._given or not may_be_call(self._text):
+            yield Token(text=self._text[self._given :], so_far=self._text)
+            self._given = len(self._text)
 
     def unstreamed(self) -> Token | None:
         """The whole answer as one token, where none of it was streamed."""
         answer = self._state.get("answer", "")
-        return Token(text=answer, so_far=answer) if self._shown and answer and not self._text else None
+        return Token(text=answer, so_far=answer) if self._shown and answer and not self._given else None
 
     def turn(self, run: Run) -> Turn:
         """What came of the turn."""

@@ -27,6 +27,7 @@ class Run:
     thread_id: str
     thread: str | None
     saver: BaseCheckpointSaver[Any] | None = None  # of this turn alone, where the conversation is kept elsewhere
+    forked: bool = False  # the conversation begins with this turn, and leaves what its thread had
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from personaagent.library.values import (
 )
 
 if TYPE_CHECKING:
-    from langchain_core.messages import AnyMessage
+    from langchain_core.messages import AnyMessage, HumanMessage
 
     from personaagent.context import Context
     from personaagent.graph.services import Services
@@ -82,18 +82,28 @@ class User:
         return self._events(run, {"messages": [HumanMessage(query, id=str(uuid4()))]})
 
     def stream_after(
-        self, query: str, earlier: Sequence[AnyMessage], *, thread_id: str, context: Context
+        self,
+        query: str | HumanMessage,
+        earlier: Sequence[AnyMessage],
+        *,
+        thread_id: str,
+        context: Context,
+        forked: bool = False,
     ) -> AsyncIterator[Event]:
         """As ``stream``, for a front door that knows what was said ``earlier``: this object keeps nothing of it.
 
-        ``thread_id`` is the one that the memory of the turn carries.
+        ``thread_id`` is the one that the memory of the turn carries; ``forked``: nothing that the thread had is part of
+        the conversation any more. A message with the id of a former one takes its place.
         """
         from langchain_core.messages import HumanMessage
 
+        asked = query if isinstance(query, HumanMessage) else HumanMessage(query)
+        asked = asked if asked.id else asked.model_copy(update={"id": str(uuid4())})
         run = Run(
-            user=self, query=query, context=context, thread_id=thread_id, thread=None, saver=self._agent.new_saver()
-        )
-        return self._events(run, {"messages": [*earlier, HumanMessage(query, id=str(uuid4()))]})
+            user=self, query=asked.text, context=context, thread_id=thread_id, thread=None,
+            saver=self._agent.new_saver(), forked=forked,
+        )  # fmt: skip
+        return self._events(run, {"messages": [*earlier, asked]})
 
     def thread_id(self, thread: str) -> str:
         """The id under which a thread of this name is kept: another user's thread of the same name has another."""
@@ -446,12 +456,15 @@ class User:
 
     async def _events(self, run: Run, message: Any) -> AsyncIterator[Event]:
         from personaagent.library.streaming import TurnReader
+        from personaagent.turn import FORKED_KEY
 
         async with self._agent.live(self.id, run.thread_id, named=run.thread is not None) as shared:
             turn: Turn | None = None
             graph = shared if run.saver is None else shared.copy({"checkpointer": run.saver})
             try:
                 config: Any = {"configurable": {"thread_id": run.thread_id}}
+                if run.forked:
+                    config["metadata"] = {FORKED_KEY: True}
                 before = {} if isinstance(message, dict) else (await graph.aget_state(config)).values
                 reader = TurnReader(dict(before), shown=not run.context.choices)
                 parts: Any = graph.astream(

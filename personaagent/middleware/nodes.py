@@ -117,16 +117,16 @@ class PersonaNodes:
 
 
 def remembering(messages: Sequence[AnyMessage], state: Mapping[str, Any]) -> list[AnyMessage]:
-    """The messages, with this turn's memories in front of the newest human one's words."""
+    """The messages, with this turn's memories behind the newest human one's words, which the next turn begins with."""
     memories = state["persona_shown"]["memories"]
     if not memories:
         return list(messages)
     start = turn_start(messages)
     content = messages[start].content
     if isinstance(content, str):
-        with_them: Any = f"{memories}\n\n{content}"
+        with_them: Any = f"{content}\n\n{memories}"
     else:
-        with_them = [{"type": "text", "text": memories}, *content]
+        with_them = [*content, {"type": "text", "text": memories}]
     asked = messages[start].model_copy(update={"content": with_them})
     return [*messages[:start], asked, *messages[start + 1 :]]
 

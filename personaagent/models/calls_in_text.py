@@ -16,6 +16,7 @@ _DECODER = json.JSONDecoder()
 _OPENS = re.compile(r"```|<\|?(?:tool_call|function_call|tool)|\[TOOL_CALLS\]|\{", re.IGNORECASE)
 _MAY_OPEN = re.compile(r"(?:`{1,2}|<\|?\w{0,13}|\[[A-Z_]{0,11})$", re.IGNORECASE)
 _FENCE = re.compile(r"\A```\w*\s*|\s*```\Z")
+_MAY_BE_CALL = re.compile(r"\s*(?:`{1,2}\Z|```\w*\s*(?:\{|\Z)|\{)")
 _WRAPPED = re.compile(
     r"```(?:json|tool_call|xml)?\s*\n(?P<fenced>.*?)```|<\|?(?P<tag>tool_call|function_call|tool)\|?>.*?"
     r"(?:</?\|?/?(?P=tag)\|?>|\Z)|\[TOOL_CALLS\].*",
@@ -61,6 +62,14 @@ def is_call_alone(text: str) -> bool:
 def spoken(text: str, names: Collection[str]) -> str:
     """What of a text is said to the user: it without calls, nothing where it is one call of whatever tool."""
     return "" if is_call_alone(text) else without_calls(text, names)
+
+
+def may_be_call(text: str) -> bool:
+    """Whether a text that is still being written is one call and nothing else so far, or may become one."""
+    if not _MAY_BE_CALL.match(text) or len(text) > MAX_CHARS:
+        return False
+    bare = _FENCE.sub("", text.strip())
+    return not bare.startswith("{") or _end(bare) is None or is_call_alone(text)
 
 
 def numbered(calls: Sequence[ToolCall], key: str | None) -> list[ToolCall]:

@@ -198,6 +198,24 @@ async def test_tool_calls_of_the_turn_are_kept_with_it(build: Build) -> None:
     )  # fmt: skip
 
 
+async def test_what_changes_every_turn_stands_last(build: Build) -> None:
+    models = ScriptedModels()
+    services = build(models)
+    told = [
+        past("ann", n, truth, query=query) for n, (query, truth) in enumerate((("A cat?", "Yes"), ("A dog?", "No")))
+    ]
+    await services.episodic.append_many("ann", told)
+    agent = await agent_of(services)
+    said: list[Any] = []
+    for text in ("Have I a cat?", "And a dog?"):
+        said = (await agent.ainvoke({"messages": [*said, HumanMessage(text)]}, context=Context(user_id="ann")))[
+            "messages"
+        ]  # type: ignore[arg-type]
+    first, second = (call.messages for call in models.calls if call.kind == "chat")
+    assert second[: len(first) - 1] == first[:-1]
+    assert first[-1].text.startswith("Have I a cat?\n\n") and second[len(first) - 1].text == "Have I a cat?"
+
+
 async def test_a_message_of_parts_keeps_them(build: Build) -> None:
     models = ScriptedModels()
     services = build(models)
@@ -205,7 +223,7 @@ async def test_a_message_of_parts_keeps_them(build: Build) -> None:
     parts = [{"type": "text", "text": "Is this my cat?"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
     agent = await agent_of(services)
     await agent.ainvoke({"messages": [HumanMessage(parts)]}, context=Context(user_id="ann"))  # type: ignore[arg-type]
-    memories, *rest = models.calls[0].messages[-1].content
+    *rest, memories = models.calls[0].messages[-1].content
     assert "a tabby" in str(memories)
     assert rest == parts
 

@@ -13,7 +13,7 @@ import pytest
 from langchain_core.messages import AIMessage
 
 from personaagent.app.chat import NOT_YET, Conversation, change_sentence
-from personaagent.app.chat_commands import Commands, why_lines
+from personaagent.app.chat_commands import Commands, is_command, why_lines
 from personaagent.app.chat_screen import Screen, whole_blocks
 from personaagent.context import Context
 from personaagent.errors import InvalidLabel, ModelUnreachable
@@ -269,6 +269,22 @@ def test_only_blocks_that_are_whole_are_put_out() -> None:
     assert whole_blocks(fence + "```\n\nend") == len(fence + "```\n\n")
 
 
+def test_a_path_is_something_to_talk_of() -> None:
+    assert [is_command(line) for line in ("/facts", "/forget 2", "/wrong\tx", "/")] == [True] * 4
+    assert [is_command(line) for line in ("/etc/hosts is what?", "/Users", "5/7", "no /facts")] == [False] * 4
+
+
+async def test_facts_keep_the_numbers_under_which_they_were_listed(services: Services) -> None:
+    conversation = Conversation(services, ANN)
+    for text in ("I keep bees", "I play the cello", "I live in Ghent"):
+        await conversation.remember(text)
+    loop, screen = asyncio.get_running_loop(), Screen()
+    commands = Commands(conversation, screen, lambda work: asyncio.run_coroutine_threadsafe(work, loop).result(20))
+    for line in ("/facts", "/forget 1", "/forget 2", "/forget 1"):
+        await asyncio.to_thread(commands, line)
+    assert [fact.text for fact in await conversation.user.facts()] == ["I live in Ghent"]
+
+
 async def test_every_command_answers(services: Services) -> None:
     said: list[str] = []
     screen = Screen()
@@ -301,5 +317,6 @@ async def test_every_command_answers(services: Services) -> None:
     assert "Forgotten" in await line("/forget last")
     assert await services.episodic.count("ann") == 0
     assert "/facts" in await line("/forget 7")
-    assert "/wrong TEXT" in await line("/unknown")
+    assert (await line("/unknown")).startswith("There is no /unknown")
+    assert "/wrong TEXT" in await line("/help")
     assert "new conversation" in await line("/new")

@@ -24,6 +24,8 @@ def test_a_setting_holds_everywhere_until_a_folder_or_the_environment_says_other
         assert kept.returncode == 0, kept.stderr
     listed = json.loads(run(tmp_path, folder, "config", "list", "--json").stdout)
     assert listed == {"PERSONAAGENT_USER": "ann", "OPENAI_API_KEY": "…1234", "PERSONAAGENT_MODEL": "big"}
+    assert "otherwise" not in run(tmp_path, folder, "config", "list").stdout
+    assert "otherwise" in run(tmp_path, folder, "config", "list", PERSONAAGENT_MODEL="small").stdout
     assert (tmp_path / "own.env").stat().st_mode & 0o077 == 0
     assert json.loads(run(tmp_path, folder, "persona", "show", "--json").stdout)["persona"]["user_id"] == "ann"
     (folder / ".env").write_text("PERSONAAGENT_USER=bob\n")

@@ -98,5 +98,10 @@ def test_an_answer_is_stopped_and_a_pasted_text_is_one_question(tmp_path: Path, 
     assert "Stopped" not in said
     chat.read_until("second line")
     chat.prompted()
+    chat.press("/wrong lentils\r")
+    chat.read_until("looking for the rule in it")
+    chat.press("\x03")  # stops what goes on, and leaves nothing
+    chat.read_until("Stopped.")
+    chat.prompted()
     chat.press("\x04")
     assert chat.ended() == 0

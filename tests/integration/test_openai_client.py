@@ -93,15 +93,17 @@ def test_the_temporary_model_keeps_nothing(place: tuple[str, dict[str, str]]) ->
         ({"model": "gpt-4o"}, openai.BadRequestError, "There is no model 'gpt-4o'"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, openai.BadRequestError, "Tools of the client"),
         ({"n": 2}, openai.BadRequestError, "One answer is given"),
-        ({"response_format": {"type": "json_object"}}, openai.BadRequestError, "Response_format is not followed"),
-        ({"messages": []}, openai.BadRequestError, "Messages"),
+        ({"response_format": {"type": "json_object"}}, openai.BadRequestError, "No response_format is followed"),
+        ({"stop": ["curry"]}, openai.BadRequestError, "leave stop out"),
+        ({"logprobs": True}, openai.BadRequestError, "leave logprobs out"),
+        ({"messages": []}, openai.BadRequestError, "The field messages"),
         ({"messages": [{"role": "user", "content": " "}]}, openai.BadRequestError, "The message is empty"),
         ({"messages": [{"role": "user", "content": "x" * 32_001}]}, openai.BadRequestError, "32000 at most"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, openai.BadRequestError, "must be the user's"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
             openai.BadRequestError,
-            "only text is read",
+            "send it whole",
         ),
         (
             {"messages": [{"role": "system", "content": "x" * 8_001}, {"role": "user", "content": "x"}]},
@@ -110,7 +112,21 @@ def test_the_temporary_model_keeps_nothing(place: tuple[str, dict[str, str]]) ->
         ),
         ({"metadata": {"thread_id": "x" * 65}}, openai.BadRequestError, "64 characters"),
     ],
-    ids=["model", "tools", "n", "format", "none", "empty", "long", "last", "picture", "instructions", "thread"],
+    ids=[
+        "model",
+        "tools",
+        "n",
+        "format",
+        "stop",
+        "logprobs",
+        "none",
+        "empty",
+        "long",
+        "last",
+        "picture",
+        "instructions",
+        "thread",
+    ],
 )
 def test_what_is_not_done_here_is_an_error_of_the_clients_own_kind(
     place: tuple[str, dict[str, str]], body: dict[str, Any], kind: type[openai.APIStatusError], said: str

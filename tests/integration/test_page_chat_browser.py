@@ -50,6 +50,8 @@ class SlowModel(ScriptedModel):
 
 
 def scripted() -> ScriptedModels:
+    chosen: set[str] = set()
+
     def said(messages: list[BaseMessage], tools: list[Any]) -> AIMessage | str:
         asked = messages[-1].text
         if messages[-1].type == "tool":
@@ -61,7 +63,10 @@ def scripted() -> ScriptedModels:
             return ANSWER
         if "slowly" in asked:
             return "word " * 2_000
-        return f"You said: {asked.splitlines()[-1]} ({sum(m.type == 'human' for m in messages)})"
+        words, humans = asked.splitlines()[-1], sum(m.type == "human" for m in messages)
+        another = ", another" if words in chosen else ""
+        chosen.update({words} & {"Tea or coffee?"})
+        return f"You said: {words} ({humans}{another})"
 
     models = ScriptedModels()
     models._models["agent"] = SlowModel(said, role="agent", calls=models.calls)
@@ -206,21 +211,74 @@ def test_of_two_answers_the_better_one_is_picked(browser: Browser, address: str,
         ask(page, "Tea or coffee?")
         page.get_by_role("button", name="Another answer").click()
         page.locator(".theirs .prose").nth(1).wait_for()
-        assert last(page) == "You said: Tea or coffee? (2)"
+        assert last(page) == "You said: Tea or coffee? (1, another)"
         assert page.locator(".mine").count() == 1
-        page.get_by_role("button", name="The second").click()
-        page.get_by_text("Of the two you prefer: You said: Tea or coffee? (2)").wait_for()
+        page.get_by_role("button", name="The first").click()
+        page.get_by_text("Of the two you prefer: You said: Tea or coffee? (1)").wait_for()
         assert page.get_by_role("button", name="Another answer").count() == 1
+        ask(page, "And now?")
+        assert last(page) == "You said: And now? (2)"
+        page.reload()
+        assert page.locator(".theirs .prose").first.inner_text() == "You said: Tea or coffee? (1)"
 
-    async def read() -> Interaction:
+    async def read() -> list[Interaction]:
         services = services_in(home)
-        first, _ = await services.episodic.newest("chooser", 2)
+        found = await services.episodic.newest("chooser", 9)
         await services.close()
-        return first
+        return found
 
     with ThreadPoolExecutor() as threads:
-        kept = threads.submit(asyncio.run, read()).result()
-    assert (kept.truth_source, kept.rejected) == ("pick", "You said: Tea or coffee? (1)")
+        kept = threads.submit(asyncio.run, read()).result()[0]
+    assert (kept.truth_source, kept.ground_truth) == ("pick", "You said: Tea or coffee? (1)")
+    assert kept.rejected == kept.response == "You said: Tea or coffee? (1, another)"
+
+
+def test_the_last_message_is_edited_and_its_answer_made_anew(browser: Browser, address: str) -> None:
+    with chatting(browser, address, "editor") as page:
+        ask(page, "Tell me of Lisbon")
+        ask(page, "And of trams")
+        edit = page.get_by_role("button", name="Edit what you wrote")
+        assert edit.count() == 1  # the last one alone
+        edit.click()
+        changed = page.get_by_label("What you wrote, changed")
+        assert changed.input_value() == "And of trams"
+        page.keyboard.press("Escape")
+        assert changed.count() == 0 and page.evaluate("document.activeElement.textContent") == "Edit"
+        page.keyboard.press("Enter")
+        changed.fill("And of ships")
+        page.keyboard.press("Enter")
+        page.locator(".prose", has_text="You said: And of ships (2)").wait_for()
+        assert page.locator(".mine p").all_inner_texts() == ["Tell me of Lisbon", "And of ships"]
+        page.get_by_role("button", name="Edit what you wrote").click()
+        changed.fill("Speak slowly")
+        page.get_by_role("button", name="Send").first.click()
+        page.locator(".live", has_text="word").wait_for()
+        page.keyboard.press("Escape")
+        page.get_by_text("Stopped. This answer is not kept.").wait_for()
+        assert changed.input_value() == "Speak slowly"  # the words are not lost, and the old turn stands
+        page.get_by_role("button", name="Cancel").click()
+        page.reload()
+        assert page.locator(".mine p").all_inner_texts() == ["Tell me of Lisbon", "And of ships"]
+        assert last(page) == "You said: And of ships (2)"
+        page.get_by_role("button", name="Edit what you wrote").click()
+        changed.fill("And of bridges")
+        page.keyboard.press("Enter")
+        page.locator(".prose", has_text="You said: And of bridges (2)").wait_for()
+        page.get_by_role("link", name="Memories", exact=True).click()
+        assert page.locator(".memories h2").all_inner_texts() == ["And of bridges", "Tell me of Lisbon"]
+
+
+def test_a_message_of_a_temporary_chat_is_edited_too(browser: Browser, address: str) -> None:
+    with chatting(browser, address, "hushed") as page:
+        page.get_by_label("Temporary chat").check()
+        ask(page, "Between us")
+        ask(page, "And again")
+        page.get_by_role("button", name="Edit what you wrote").click()
+        page.get_by_label("What you wrote, changed").fill("And once more")
+        page.keyboard.press("Enter")
+        page.locator(".prose", has_text="You said: And once more (2)").wait_for()
+        ask(page, "Third")
+        assert last(page) == "You said: Third (3)"
 
 
 def test_a_tool_asks_first_and_goes_on_by_the_answer(browser: Browser, address: str) -> None:

@@ -18,7 +18,7 @@ from uuid import uuid4
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from personaagent.context import Context
-from personaagent.errors import ConflictError, StoreError
+from personaagent.errors import ConflictError, StoreError, UnknownInteraction
 from personaagent.library import turn as library
 from personaagent.library.agent import PersonaAgent
 from personaagent.library.turn import Turn
@@ -27,7 +27,8 @@ from personaagent.library.values import Token as Piece
 from personaagent.models.meter import metering
 from personaagent.persona.seed import TEMPLATE
 from personaagent.ports import Where
-from personaagent.types import Section, ToolTrace, Usage
+from personaagent.turn import MESSAGE_KEY
+from personaagent.types import Interaction, Section, ToolTrace, Usage
 
 EARLIER_TURNS: Final = 40  # newest of a thread that are put before the model, as far as its budget takes them
 WAITING_S: Final = 600.0
@@ -44,12 +45,18 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked: the text, its thread, how to answer it, and what was said before where the ledger has it not."""
+    """What is asked: the text, its thread, how to answer it, and what was said before where the ledger has it not.
+
+    ``instead_of`` is an earlier turn of the thread (its interaction's id) whose place this one takes: that one and what
+    came after it leave the conversation. With the same text, or none, it is answered anew.
+    """
 
     text: str
     context: Context
     thread_id: str = field(default_factory=lambda: str(uuid4()))
     earlier: tuple[Said, ...] | None = None
+    instead_of: str = ""
+    pictures: tuple[str, ...] = ()  # each whole, as a data: address; memory has of it that there was one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +135,25 @@ class _Waiting:
     since: float
 
 
+def spoken(turn: Interaction) -> str:
+    """The answer that a conversation goes on with: of two the one that the user picked; empty where there is none."""
+    picked = turn.truth_source == "pick" and turn.rejected == turn.response
+    return (turn.ground_truth if picked else turn.response) or ""
+
+
+def _picture(address: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": address}}
+
+
+def _asked(question: Question, former: Interaction | None) -> HumanMessage:
+    """The message; one that is answered anew keeps its id, and so its interaction."""
+    text = question.text or (former.query if former is not None else "")
+    anew = former is not None and text == former.query
+    if question.pictures:
+        return HumanMessage([{"type": "text", "text": text}, *map(_picture, question.pictures)])
+    return HumanMessage(text, id=former.metadata.get(MESSAGE_KEY) if anew and former is not None else None)
+
+
 class Turns:
     """Answers the turns of all users of one process."""
 
@@ -139,11 +165,16 @@ class Turns:
     async def ask(self, user_id: str, question: Question) -> AsyncIterator[Event]:
         """The answer as it is written, then the whole; closing the iterator stops the run.
 
-        Raises TooManyTurns and what ``User.stream`` raises.
+        Raises TooManyTurns, UnknownInteraction and what ``User.stream`` raises.
         """
-        earlier = await self._earlier(user_id, question)
+        former = await self._former(user_id, question) if question.instead_of else None
+        earlier = await self._earlier(user_id, question, former)
         events = self._agent.user(user_id).stream_after(
-            question.text, earlier, thread_id=question.thread_id, context=question.context
+            _asked(question, former),
+            earlier,
+            thread_id=question.thread_id,
+            context=question.context,
+            forked=former is not None and not earlier,
         )
         async for event in self._carry_out(user_id, question.thread_id, str(uuid4()), events, Usage()):
             yield event
@@ -153,7 +184,10 @@ class Turns:
         self._sweep()
         waiting = self._waiting.get(turn_id)
         if waiting is None or waiting.user_id != user_id:
-            raise DecisionTooLate("no turn of yours waits for this decision any more: ask again")
+            raise DecisionTooLate(
+                "no turn of yours waits for this decision here: it was decided, waited longer than ten minutes, or "
+                "another of the server's processes asked for it; ask again"
+            )
         del self._waiting[turn_id]
         events = waiting.turn.stream_decide(decisions)
         async for event in self._carry_out(user_id, waiting.thread_id, turn_id, events, waiting.usage):
@@ -232,21 +266,31 @@ class Turns:
             return ()
         return tuple(Wish(pin_id=pin.id, text=pin.text) for pin in pins if pin.said_in == interaction_id)
 
-    async def _earlier(self, user_id: str, question: Question) -> list[AnyMessage]:
-        """What was said before in this conversation, oldest first; nothing where the ledger does not answer."""
+    async def _former(self, user_id: str, question: Question) -> Interaction:
+        """The turn whose place this one takes; raises UnknownInteraction where the conversation has none of that id."""
+        found = await self._agent.services.episodic.get(user_id, question.instead_of)
+        if found.thread_id != question.thread_id or question.earlier is not None:
+            raise UnknownInteraction("this conversation has no such turn: ask anew")
+        return found
+
+    async def _earlier(self, user_id: str, question: Question, former: Interaction | None) -> list[AnyMessage]:
+        """What was said before in this conversation, oldest first; nothing where the ledger does not answer.
+
+        Where a turn takes the place of another, the messages have the ids by which the thread's branches are told
+        apart. Otherwise they have none: of two that are asked at once neither leaves the other.
+        """
         if question.earlier is not None:
             return [HumanMessage(one.text) if one.role == "user" else AIMessage(one.text) for one in question.earlier]
+        where = Where(thread_id=question.thread_id, before=former.created_at if former is not None else None)
         try:
-            past = await self._agent.services.episodic.newest(
-                user_id, EARLIER_TURNS, Where(thread_id=question.thread_id)
-            )
+            past = await self._agent.services.episodic.newest(user_id, EARLIER_TURNS, where)
         except StoreError:
             return []
         messages: list[AnyMessage] = []
         for turn in past:
-            messages.append(HumanMessage(turn.query))
-            if turn.response:
-                messages.append(AIMessage(turn.response))
+            messages.append(HumanMessage(turn.query, id=turn.metadata.get(MESSAGE_KEY) if former is not None else None))
+            if answer := spoken(turn):
+                messages.append(AIMessage(answer))
         return messages
 
     def _keep_waiting(self, user_id: str, thread_id: str, turn_id: str, turn: Turn, usage: Usage) -> None:

@@ -133,10 +133,15 @@ class EarlierMessage(Asked):
 
 
 class TurnRequest(Asked):
-    """A message, and how to answer it. The conversation is the thread's as it is kept, or ``earlier`` where given."""
+    """A message, and how to answer it. The conversation is the thread's as it is kept, or ``earlier`` where given.
+
+    ``instead_of`` is an earlier turn of the thread whose place the message takes; with the same text it is answered
+    anew.
+    """
 
     text: Message
     thread_id: ThreadId = Field(default="")
+    instead_of: Id = Field(default="")
     earlier: list[EarlierMessage] = Field(default_factory=list, max_length=MAX_EARLIER)
     task: Name = Field(default="")
     instructions: Annotated[str, StringConstraints(min_length=1, max_length=MAX_INSTRUCTIONS_CHARS)] = Field(default="")
@@ -158,6 +163,7 @@ class TurnRequest(Asked):
             text=self.text,
             context=context,
             thread_id=self.thread_id or str(uuid4()),
+            instead_of=self.instead_of,
             earlier=earlier if "earlier" in self.model_fields_set else None,
         )
 

@@ -33,6 +33,7 @@ TEMPORARY: Final = "personaagent-temporary"  # answers without persona and memor
 MODELS: Final = (PERSONAL, TEMPORARY)
 MAX_MESSAGES: Final = 2_000
 EARLIER: Final = 80  # newest messages that are put before the model, as far as its budget takes them
+_TEXT: Final = frozenset({"text", "input_text", "refusal"})  # types of parts
 _TYPES: Final = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
@@ -50,11 +51,18 @@ class _Open(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
+class ImageUrl(_Open):
+    """Where a picture is."""
+
+    url: str
+
+
 class Part(_Open):
-    """A part of a message; only text is read."""
+    """A part of a message: text, or a picture that is in it whole."""
 
     type: str
     text: str = ""
+    image_url: ImageUrl | None = None
 
 
 class ChatMessage(_Open):
@@ -64,12 +72,23 @@ class ChatMessage(_Open):
     content: str | list[Part] | None = None
 
     def read(self) -> str:
-        """Its text; raises Unsupported for pictures, sound and files."""
+        """Its text, ``[image]`` for each picture; raises Unsupported for sound and files."""
         if not isinstance(self.content, list):
             return self.content or ""
-        if other := [part.type for part in self.content if part.type not in {"text", "input_text", "refusal"}]:
-            raise Unsupported(f"a message has a part of type {other[0][:40]!r}, and only text is read: leave it out")
-        return "\n".join(part.text for part in self.content)
+        if other := [part.type for part in self.content if part.type not in {*_TEXT, "image_url"}]:
+            raise Unsupported(f"a message has a part of type {other[0][:40]!r}, and only text and pictures are read")
+        return "\n".join(part.text if part.type in _TEXT else "[image]" for part in self.content)
+
+    def asked(self) -> tuple[str, tuple[str, ...]]:
+        """Its text, and its pictures as ``data:`` addresses; raises Unsupported, also for one that would be fetched."""
+        self.read()
+        parts = self.content if isinstance(self.content, list) else []
+        pictures = tuple(part.image_url.url if part.image_url else "" for part in parts if part.type == "image_url")
+        if not all(one.startswith("data:image/") for one in pictures):
+            raise Unsupported("no picture is fetched from an address: send it whole (data:image/png;base64,...)")
+        if not pictures:
+            return self.read(), ()
+        return "\n".join(part.text for part in parts if part.type in _TEXT), pictures
 
 
 class StreamOptions(_Open):
@@ -83,7 +102,9 @@ class Completion(_Open):
 
     model: Annotated[str, StringConstraints(max_length=256)] = PERSONAL
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
-    stream: bool = False
+    stream: bool | None = None
+    stop: str | list[str] | None = None
+    logprobs: bool | None = None
     stream_options: StreamOptions | None = None
     n: int | None = None
     tools: list[Any] | None = None
@@ -99,8 +120,12 @@ class Completion(_Open):
             raise Unsupported("tools of the client are not called: the agent has its own, see docs/tools.md")
         if self.n not in {None, 1}:
             raise Unsupported("one answer is given: leave n out")
+        if self.stop:
+            raise Unsupported("no answer is cut at a word: leave stop out")
+        if self.logprobs:
+            raise Unsupported("no probabilities of tokens are told: leave logprobs out")
         if self.response_format and self.response_format.get("type") != "text":
-            raise Unsupported("response_format is not followed: for a choice of answers use /api/v1/me/turns")
+            raise Unsupported("no response_format is followed: for a choice of answers use /api/v1/me/turns")
 
     def question(self, user_id: str) -> Question:
         """The turn of this user; raises UnknownModel, Unsupported, InvalidContext."""
@@ -119,7 +144,10 @@ class Completion(_Open):
             for one in before[-EARLIER:]
             if one.role in {"user", "assistant"} and one.content
         ]
-        return Question(text=asked.read(), context=context, thread_id=_thread(thread), earlier=tuple(earlier))
+        text, pictures = asked.asked()
+        return Question(
+            text=text, pictures=pictures, context=context, thread_id=_thread(thread), earlier=tuple(earlier)
+        )
 
 
 def openai_routes(door: Door) -> list[Route]:
@@ -159,7 +187,8 @@ async def _body(request: Request) -> Completion:
         return Completion.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise InputError(f"{'.'.join(map(str, first['loc'])) or 'the body'}: {first['msg']}") from error
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"the {f'field {where}' if where else 'body'}: {first['msg']}") from error
 
 
 def _thread(given: str) -> str:

@@ -10,13 +10,14 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+from uuid import uuid4
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse, Response
 
 from personaagent.app.server.page.house import HEADERS, Visit
 from personaagent.app.server.streaming import as_events, streamed
-from personaagent.app.server.turns import EARLIER_TURNS, Answer, Event, Question, Said
+from personaagent.app.server.turns import EARLIER_TURNS, Answer, Event, Question, Said, spoken
 from personaagent.context import Context
 from personaagent.errors import InputError, StoreError
 from personaagent.ports import Where
@@ -56,7 +57,7 @@ async def show_chat(visit: Visit) -> Response:
         "chat.html",
         scripted=True,
         thread=thread,
-        past=past,
+        past=[(turn, spoken(turn)) for turn in past],
         talks=[talk for talk in _talks(newest) if talk.thread_id != thread],
         personalized=personalized,
         readable=readable,
@@ -72,7 +73,8 @@ async def take_turn(visit: Visit) -> Response:
         text=visit.form.get("text", ""),
         context=Context(user_id=visit.user_id, personalize=not temporary),
         earlier=_earlier(visit.form.get("earlier", "")) if temporary else None,
-        **({"thread_id": thread} if (thread := _thread(visit.form.get("thread", ""))) else {}),
+        instead_of=visit.form.get("instead_of", ""),
+        thread_id=_thread(visit.form.get("thread", "")) or str(uuid4()),
     )
     return await _stream(visit, visit.door.turns.ask(visit.user_id, question))
 

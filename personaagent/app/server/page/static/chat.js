@@ -81,7 +81,8 @@ async function stream(address, body, item) {
         answer = data.answer;
         place.innerHTML = data.html; // rendered and escaped by the server
         document.getElementById("new").hidden = false;
-        offerAnother();
+        const asked = askedBy(item);
+        if (asked) asked.dataset.memory = data.interaction_id;
         item.dataset.version = data.persona_version ?? "";
         askForNews(item, data.interaction_id);
         if (!temporary.checked && data.interaction_id) remember(data.thread_id);
@@ -97,9 +98,17 @@ async function stream(address, body, item) {
   } finally {
     place.removeAttribute("aria-busy");
     busy(null);
+    offer();
     toEnd();
   }
   return answer;
+}
+
+// The user's message that an answer is to.
+function askedBy(item) {
+  let one = item.previousElementSibling;
+  while (one && !one.matches(".mine")) one = one.previousElementSibling;
+  return one;
 }
 
 // What is learnt of a message or of feedback comes a while after it: asked for a few times, until there is some.
@@ -125,11 +134,13 @@ function askForNews(item, memory) {
   }
 }
 
-function offerAnother() {
-  if (temporary.checked) return;
+// The last message can be edited, and its answer made anew.
+function offer() {
+  const mine = [...talk.querySelectorAll(".mine")].pop();
+  for (const one of talk.querySelectorAll("[data-change]")) one.hidden = one.closest("li") !== mine;
   for (const one of talk.querySelectorAll("[data-again]")) one.hidden = one.closest("li") !== talk.lastElementChild;
 }
-offerAnother();
+offer();
 
 function wrong(place, error) {
   place.querySelector(".thinking")?.remove();
@@ -145,6 +156,18 @@ function wrong(place, error) {
 function remember(name) {
   thread = name;
   history.replaceState(null, "", `${ask.dataset.here}?thread=${encodeURIComponent(name)}`);
+}
+
+// What a message is sent with; `former` is the memory of the message whose place it takes.
+function sent(text, former = "") {
+  const body = new URLSearchParams({ token: ask.elements.token.value, text, thread: temporary.checked ? "" : thread });
+  if (temporary.checked) {
+    body.set("temporary", "on");
+    body.set("earlier", earlier());
+  } else if (former) {
+    body.set("instead_of", former);
+  }
+  return body;
 }
 
 // The newest messages of a temporary chat that fit.
@@ -163,61 +186,128 @@ ask.addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = field.value;
   if (running || !text.trim()) return;
-  const body = new URLSearchParams({ token: ask.elements.token.value, text, thread: temporary.checked ? "" : thread });
-  if (temporary.checked) {
-    body.set("temporary", "on");
-    body.set("earlier", earlier());
-  }
-  made("mine").querySelector("p").textContent = text;
+  const mine = made("mine");
+  mine.querySelector("p").textContent = text;
   const item = made("theirs");
   field.value = "";
   temporary.disabled = true; // a chat is kept or it is not
   toEnd();
-  const answer = await stream(ask.action, body, item);
+  const answer = await stream(ask.action, sent(text), item);
   if (answer === null && item.querySelector(".failed") && !field.value) field.value = text;
-  if (temporary.checked && answer) said.push(["user", text], ["assistant", answer]);
+  if (answer) keepSaid(mine, text, answer);
   field.focus();
 });
 
-field.addEventListener("keydown", (event) => {
+// In a temporary chat the page alone has what was said.
+function keepSaid(mine, text, answer) {
+  if (!temporary.checked) return;
+  said.push(["user", text], ["assistant", answer]);
+  mine.dataset.said = "yes";
+}
+
+document.addEventListener("keydown", (event) => {
+  if (!event.target.matches("#text, #changed")) return;
   const touch = matchMedia("(pointer: coarse)").matches;
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !touch) {
     event.preventDefault();
-    ask.requestSubmit();
+    event.target.form.requestSubmit();
   }
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && running) running.abort();
+  if (event.key !== "Escape") return;
+  if (running) running.abort();
+  else document.querySelector("[data-leave]")?.click();
 });
 stop.addEventListener("click", () => {
   running?.abort();
   field.focus();
 });
 
-// The same question once more: of two answers the user says which is better, which is feedback on the first.
-talk.addEventListener("click", async (event) => {
-  if (running || !event.target.closest("[data-again]")) return;
-  const first = event.target.closest("li");
-  const memory = first.querySelector(".feedback").dataset.memory;
+talk.addEventListener("click", (event) => {
+  if (running) return;
+  const item = event.target.closest("li");
+  if (event.target.closest("[data-again]")) again(item);
+  if (event.target.closest("[data-change]")) change(item);
+  if (event.target.closest("[data-leave]")) leave(item);
+});
+
+// Another answer in the place of the last one: of the two the user says which is better.
+async function again(first) {
+  const asked = askedBy(first);
   const before = first.querySelector("[name=edit]").defaultValue;
-  let asked = first.previousElementSibling;
-  while (!asked.matches(".mine")) asked = asked.previousElementSibling;
-  const text = asked.querySelector("p").textContent;
   const item = made("theirs");
-  first.after(item);
   toEnd();
-  const answer = await stream(ask.action, new URLSearchParams({ token: ask.elements.token.value, text, thread }), item);
-  if (!answer || answer.trim() === before.trim()) return;
+  const answer = await stream(ask.action, sent("", asked.dataset.memory), item);
+  if (answer === null) {
+    first.querySelector(".understood").replaceChildren(...item.querySelectorAll(".failed, .faint"));
+    item.remove();
+    offer();
+    return;
+  }
+  if (answer.trim() === before.trim()) {
+    first.remove();
+    line(item, "It is the same answer once more.", "faint");
+    return;
+  }
+  for (const one of first.querySelectorAll(".feedback, .pick")) one.remove();
   const pick = document.getElementById("pick").content.firstElementChild.cloneNode(true);
-  pick.action = `${ask.dataset.here}/memories/${encodeURIComponent(memory)}/feedback`;
+  pick.action = `${ask.dataset.here}/memories/${encodeURIComponent(asked.dataset.memory)}/feedback`;
   pick.dataset.texts = JSON.stringify([before, answer]);
   item.append(pick);
   pick.scrollIntoView({ block: "nearest" });
-});
+}
+
+// The last message in other words: it takes the place of the old one, and so does its answer.
+function change(mine) {
+  const form = document.getElementById("change").content.firstElementChild.cloneNode(true);
+  const old = mine.querySelector("p");
+  form.elements.text.value = old.textContent;
+  for (const one of mine.querySelectorAll("p, [data-change]")) one.hidden = true;
+  mine.append(form);
+  form.elements.text.focus();
+}
+
+function leave(mine) {
+  mine.querySelector(".change").remove();
+  for (const one of mine.querySelectorAll("p, [data-change]")) one.hidden = false;
+  mine.querySelector("[data-change]").focus();
+}
+
+async function resend(mine, text) {
+  const old = mine.querySelector("p").textContent;
+  leave(mine);
+  if (!text.trim() || text === old) return;
+  const following = [...talk.children].slice([...talk.children].indexOf(mine) + 1);
+  for (const one of following) one.remove();
+  const pair = mine.dataset.said ? said.splice(-2) : [];
+  delete mine.dataset.said;
+  mine.querySelector("p").textContent = text;
+  const item = made("theirs");
+  toEnd();
+  const answer = await stream(ask.action, sent(text, mine.dataset.memory), item);
+  if (answer !== null) {
+    if (answer) keepSaid(mine, text, answer);
+    field.focus();
+    return;
+  }
+  mine.querySelector("p").textContent = old; // what was said before still holds, the words are not lost
+  said.push(...pair);
+  if (pair.length) mine.dataset.said = "yes";
+  item.replaceWith(...following);
+  offer();
+  change(mine);
+  mine.querySelector("textarea").value = text;
+  mine.querySelector(".change").append(...item.querySelectorAll(".failed, .faint"));
+}
 
 // What is said of an answer, and what is taken back, without leaving the page.
 talk.addEventListener("submit", async (event) => {
   const form = event.target;
+  if (form.matches(".change")) {
+    event.preventDefault();
+    if (!running) resend(form.closest("li"), form.elements.text.value);
+    return;
+  }
   if (form.matches(".pick")) {
     const texts = JSON.parse(form.dataset.texts);
     if (event.submitter?.value === "second") texts.reverse();
