@@ -8,13 +8,12 @@ that only other clauses have: those of a question, of what is supposed or quoted
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 from personaagent.memory.own_words import own_words
-from personaagent.text import skeleton
+from personaagent.text import skeleton, unmarked
 
 TOLD_CHARS = 500  # of a message; what is longer is pasted
 STEM = 5  # letters by which a word is found again
@@ -23,7 +22,7 @@ MIN_LETTERS = 3  # of a word that tells something
 
 def _rule(pattern: str) -> re.Pattern[str]:
     """A pattern to be searched in skeletons, which have no accents; nor have kana their voicing there."""
-    return re.compile("".join(c for c in unicodedata.normalize("NFD", pattern) if not unicodedata.combining(c)))
+    return re.compile(unmarked(pattern))
 
 
 _SUPPOSED = _rule(
