@@ -1,10 +1,10 @@
 """Implicit truth: what the user's next message in a thread says of the answer before it.
 
-By rules, in English, German, French and Spanish, and some in Chinese and Japanese, without a model and within microseconds; and, off the turn, by a
-model that reads what the rules leave open. The rules rather find nothing than guess: a correction denies the answer or
-says what it should have been, an acceptance is a sentence of its own, and a question says nothing. Silence is no truth:
-a user who just moves on has not said that the answer was right. What is found is marked ``implicit``, never certain,
-and gives way to anything the user says.
+By rules, in English, German, French and Spanish, and some in Chinese and Japanese, without a model and within a
+millisecond; and, off the turn, by a model that reads what the rules leave open. The rules rather find nothing than
+guess: a correction denies the answer or says what it should have been, an acceptance is a sentence of its own, and a
+question says nothing. Silence is no truth: a user who just moves on has not said that the answer was right. What is
+found is marked ``implicit``, never certain, and gives way to anything the user says.
 """
 
 from __future__ import annotations
