@@ -43,6 +43,11 @@ def skeleton(text: str) -> str:
     return re.sub(r"\s+", " ", visible).strip()
 
 
+def unmarked(text: str) -> str:
+    """The text without accents; kana lose their voicing, as they do in a ``skeleton``: for patterns that search one."""
+    return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
+
+
 def _hidden(char: str) -> bool:
     # variation selectors are marks, yet a run of them carries bytes that nobody sees
     return unicodedata.category(char) in _HIDDEN or "\ufe00" <= char <= "\ufe0e" or "\U000e0100" <= char <= "\U000e01ef"

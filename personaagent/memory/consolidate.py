@@ -15,7 +15,7 @@ from typing import Any, Literal
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from personaagent.errors import ContextTooLong, ModelError, ModelOutputInvalid, ModelRefused
-from personaagent.memory.earnest import bears, of_oneself
+from personaagent.memory.earnest import bears, may_stand, of_oneself, tells
 from personaagent.memory.own_words import MIN_PASTED_WORDS, own_words
 from personaagent.memory.statistics import is_statistic, statistic_facts
 from personaagent.memory.supported import supported
@@ -214,7 +214,12 @@ def _operation(item: dict[str, Any], read: Sequence[Interaction], facts: Sequenc
 
 
 def _changed(item: dict[str, Any], facts: Sequence[Fact], stands_on: Sequence[Interaction]) -> Fact | None:
-    """The fact that an operation is about; a history is read newest first: what is older does not end what is newer."""
+    """The fact that an operation is about, or None where the user said nothing that ends it.
+
+    A question ends no fact. A history is read newest first: what is older does not end what is newer.
+    """
+    if item["kind"] == "retire" and not any(i.ground_truth or tells(i.query) for i in stands_on):
+        return None
     newest = max(interaction.created_at for interaction in stands_on)
     named = numbered([item.get("fact")], facts)
     return next((fact for fact in named if item["kind"] == "keep" or newest >= fact.valid_from), None)
@@ -225,8 +230,8 @@ def _written(item: dict[str, Any], read: Sequence[Interaction], stands_on: Seque
     text = " ".join(clean(str(item.get("text") or "")).split())
     if not text or len(text) > MAX_FACT_CHARS or broken_rule(text) or advises(text) or is_statistic(text):
         return None
-    said = not _copied(text, read) and bears(text, (i.query for i in stands_on)) and supported(text, stands_on)
-    return text if said else None
+    borne = any((may_stand if i.ground_truth else bears)(text, i.query) for i in stands_on)
+    return text if borne and not _copied(text, read) and supported(text, stands_on) else None
 
 
 def _copied(text: str, read: Sequence[Interaction]) -> bool:

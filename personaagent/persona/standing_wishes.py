@@ -102,6 +102,8 @@ class StandingWishes:
             gone = _about(named, wishes)
         elif wishes and thread_id is not None:
             last = await self._episodic.newest(user_id, 1, Where(thread_id=thread_id))
+            if not last:  # a new thread goes on from where the user was
+                last = await self._episodic.newest(user_id, 1)
             gone = [pin for pin in wishes if last and pin.said_in == last[0].id]
         else:
             gone = []

@@ -15,6 +15,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
+from personaagent.persona.rules import broken_rule
 from personaagent.text import clean
 
 MAX_WISH_CHARS: Final = 200
@@ -49,14 +50,19 @@ def wishes_in(text: str) -> list[Wish]:
     taken_back = _take_back(" ".join(sentences))
     if taken_back is not None:
         return [Wish(kind="take_back", text=taken_back)]
-    found = [(_wish(sentence), sentence) for sentence in sentences]
+    found = [(said, sentence) for sentence in sentences for said in _wishes_of(sentence)]
+    if any(said is None and _OF_WORDS.search(fold(sentence)) for said, sentence in found):
+        return []  # another sentence says whose words they are, or asks about them
     alone = all(said is not None or _FILLER.fullmatch(fold(sentence)) for said, sentence in found)
     return [Wish(kind="set", text=said, subject=subject_of(said), alone=alone) for said, _ in found if said is not None]
 
 
 def may_be_wish(text: str) -> bool:
     """Whether a message without a wish by rule says that something is to last, so that a model is worth asking."""
-    return any(_may_be_wish(sentence) for sentence in _sentences(text))
+    sentences = _sentences(text)
+    if any(_OF_WORDS.search(fold(one)) or _PLAYED.search(fold(one)) for one in sentences):
+        return False
+    return any(_may_be_wish(sentence) for sentence in sentences)
 
 
 def subject_of(text: str) -> Subject | None:
@@ -136,7 +142,8 @@ _SHORT = (
 _FORMAT = re.compile(
     rf"\b(?:{_LANGUAGE}|{_UNITS}|{_SHORT}|{_PIECE}|lists?|tables?|headings?|markdown|emojis?|emoticons?|jargon"
     rf"|formal(?:ly)?"
-    r"|informal(?:ly)?|simple|simply|politely|first names?|my name|sources?|examples?|code blocks?|24-hour"
+    r"|informal(?:ly)?|simple|simply|politely|(?:first|last) names?|my (?:(?:first|last) )?name|sources?|examples?|"
+    r"code blocks?|24-hour"
     r"|euros?|dollars?"
     r"|exclamation marks?"
     r"|listen?|tabellen?|uberschriften|fachworter\w*|fachbegriff\w*|quellen|beispiele\w*|formlich|hoflich|einfach\w*"
@@ -148,7 +155,7 @@ _FORMAT = re.compile(
 
 # Orders to the assistant. ANSWER, USE and SUGGEST are hardly said to anybody else; GENERAL are.
 _ANSWER = (
-    r"answer|reply|respond|speak|talk|address me|refer to me|antworte[nt]?|antworten sie|sprich|sprechen sie"
+    r"answer|reply|respond|speak|talk|address me|refer to me|antworten?|antworten sie|sprich|sprechen sie"
     r"|rede|reden sie"
     r"|repond(?:s|ez)(?:[- ]moi)?|parle[sz]?(?:[- ]moi)?|responde(?:me)?|responda(?:me)?|contesta(?:me)?"
     r"|conteste(?:me)?"
@@ -213,7 +220,8 @@ _INFINITIVE = re.compile(
     r"|schrijven|spreken|voorstellen|aanraden|geven|repondre|utiliser)$"
 )
 _PLAIN_OBJECT = re.compile(
-    r"(?:in|auf|en|em|in het|au|only|nur|no|keine?|kein|pas d[e']|plus d[e']|sin|senza|sem|geen|short|kurz"
+    r"(?:in|auf|en|em|in het|au|only|nur|no|keine?|kein|pas d[e']|plus d[e']|sin|senza|sem|geen|mit|with|avec|con|met|"
+    r"short|kurz"
     r"|brief|metric|ohne"
     r"|without|seulement|solo|so|alleen|per) ?\S.*"
 )
@@ -228,7 +236,8 @@ _NAMED = re.compile(
 _NO_NAMES: Final = frozenset(
     re.findall(
         r"\w+",
-        """monday tuesday wednesday thursday friday saturday sunday tomorrow later back maybe crazy ishmael when if at
+        """asap now soon again anytime today tonight by back in out up from to for old monday tuesday wednesday "
+        "thursday friday saturday sunday tomorrow later back maybe crazy ishmael when if at
         on after montag dienstag mittwoch donnerstag freitag samstag sonntag morgen lundi mardi mercredi jeudi vendredi
         samedi demain manana lunes domani lunedi amanha maandag a an the ein eine einen der den das un une una uma le la
         el il o i een""",
@@ -266,12 +275,18 @@ _NOT_AGAIN = re.compile(
     r"(?:again|any ?more|ever|ever again)$|(?:do not|don't) ever (?:suggest|recommend|call me) .+"
 )
 
+# a denial that lasts by itself: "ne me propose plus de porc", "no uses mas emojis", "empfiehl mir kein Fleisch mehr"
+_NO_MORE = re.compile(
+    rf"(?:ne |n')(?:me |m')?(?:(?P<suggest>{_SUGGEST})|{_USE}) plus (?:d[e'us]|aucun|jamais)\W*.+"
+    rf"|(?:ya no (?:me )?(?:{_SUGGEST}|{_USE}) .+|no (?:me )?(?:{_SUGGEST}|{_USE}) mas .+)"
+    rf"|(?:{_SUGGEST}|{_USE}) (?:mir )?keine?[mnrs]? .+ mehr(?: vor)?"
+)
 _TELLING = re.compile(
     r"write|explain|tell me|give me|show me|spell|quote|cite|summari|format|translate|erklar|schreib|zeig|expli|ecri"
     r"|donne|escrib|dame|scriv|spieg|dammi|escrev|de-me|me de|schrijf|geef"
 )
 _GOES_ON = re.compile(
-    r"\W*(?:(?:units?|answers?|replies|responses|language|spelling|style|notation|form|format|first|only"
+    r"\W*(?:(?:units?|time|answers?|replies|responses|language|spelling|style|notation|form|format|first|only"
     r"|instead|always|mai"
     r"|at the end|with me|to me|for me|mit mir|mir|avec moi|moi|conmigo|con me|comigo|met mij|mehr|meer|plus"
     r"|siempre|sempre"
@@ -303,6 +318,12 @@ _ONCE = re.compile(
     r"|au travail|en el trabajo"
     r"|al lavoro|no trabalho|op het werk|the (?:phone|door|bell)|to (?:strangers|customers|children|the police))\b"
 )
+_HERE = re.compile(
+    r"\b(?:this|our|the rest of (?:this|the|our)) (?:chat|conversation|thread|session|discussion)\b"
+    r"|\bdiese[rnms]? (?:unterhaltung|gesprach|chat)\b|\bcette (?:conversation|discussion)\b|\besta (?:conversacion|"
+    r"charla)\b"
+    r"|\byour (?:essays?|letters?|e?mails?|stor(?:y|ies)|class|speech\w*|reports?|texts?|day|meals?|children|guests)\b"
+)
 _OTHERS = re.compile(
     r"\b(?:he|she|they|we|my (?:boss|wife|husband|mother|father|teacher|friend|doctor|son|daughter)|said|says"
     r"|told|er|wir|sagte?"
@@ -324,6 +345,36 @@ _CODE = re.compile(
 _QUOTED = re.compile(
     r"[\"“”„«»‚‘‹›](?P<inside>[^\"“”„«»‚‘’‹›]*)[\"“”„«»’‘‹›]"  # noqa: RUF001
     r"|(?<!\w)'(?P<single>[^']+)'(?!\w)"
+)
+_AND = re.compile(
+    r",?\s+(?:and|und|et|y|e|en)\s+|,\s+(?=(?:and |always|never|call|use|immer|nie|nenn|toujours|jamais|siempre|"
+    r"nunca)\b)",
+    re.IGNORECASE,
+)
+# a sentence about the words of another one
+_OF_WORDS = re.compile(
+    r"\b(?:says?|said|wrote|writes|reads|rules?|sign|notes?|goes like this|found (?:this|that|it)|this sentence|"
+    r"that sentence"
+    r"|the sentence|phrase|quotes?|handbook|slogan|ad|lyrics|mean(?:s|ing)?|agree|rude|sound|translat\w*|summari[sz]e"
+    r"|sagt|schrieb|schreibt|steht|schild|zettel|satz|bedeutet|heisst das|zitat|ubersetz\w*|panneau|ecrit|phrase|"
+    r"signifie"
+    r"|traduis\w*|cartel|dice|escribio|frase|significa|traduce\w*)\b"
+)
+# what is played, addressed to a machine, or about one's people: not for a model to read a wish into
+_PLAYED = re.compile(
+    r":|\b(?:pretend|imagine|suppose|let's play|you are (?:now )?an? |ignore|dear (?:assistant|reader)|assistant,|tu so"
+    r"|stell dir vor|fais semblant|finge|imagina|(?:my|meine?|mon|ma|mi) (?!name\b)\w+)\b"
+)
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+_UNSPACED_WISH = re.compile(
+    r"(?:请)?(?:从现在(?:开始|起)|从今以后|今后|以后)[,\uff0c]?(?:请)?(?:都|一直|总是|只)?(?:用|"
+    r"以)[^我他她它说]{1,20}(?:回答|回复)(?:我)?[。\uff01]?"
+    r"|请?叫我[^我他她它一\W]{1,8}[。\uff01]?|(?:请)?(?:永远|以后|千万)?(?:不要再|永远不要|别再)(?:推荐|建议|"
+    r"使用)[^我他她它说]{1,20}[。\uff01]?"
+    r"|(?:これから|今後|以後)は?、?(?:必ず|いつも)?[^私彼「」言]{1,20}(?:答えて|回答して)(?:ください|"
+    r"下さい)?[。\uff01]?"
+    r"|私のことは[^「」]{1,12}と呼んで(?:ください|下さい)?[。\uff01]?"
+    r"|(?:もう|二度と)?[^私彼「」言]{1,16}を?は?(?:絶対に|二度と)?(?:勧め|使わ)ないで(?:ください|下さい)[。\uff01]?"
 )
 _TITLE = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof|St|Sr|Sra|Sig)\.")
 _END = re.compile(r"(?<=[.!?…])\s+|\n+|;\s+")
@@ -386,14 +437,36 @@ class _Bare(NamedTuple):
     first: bool
 
 
+def _wishes_of(sentence: str) -> list[str | None]:
+    """The wishes of a sentence, one or several ("call me Ann and never suggest seafood"); None where it says none."""
+    parts = _AND.split(sentence)
+    several = [_wish(part) for part in parts]
+    if len(parts) > 1 and None not in several:
+        return list(several)
+    return [None if several[0] and _rides_along(sentence) else _wish(sentence)]
+
+
+def _rides_along(sentence: str) -> bool:
+    """Whether something else stands behind an "and": it is about answers, or short, or no wish is taken of it.
+
+    What speaks to the rules is left to whoever refuses that by name.
+    """
+    others = _AND.split(sentence)[1:]
+    return any(len(part.split()) > 2 and not _FORMAT.search(fold(part)) for part in others) and not broken_rule(
+        sentence
+    )
+
+
 def _wish(sentence: str) -> str | None:
     """The wish that a sentence says, less what makes it last and polite; None where it says none."""
     body = _unquoted(sentence)
     if body is None:
         return None
+    if _UNSPACED.search(body):
+        return _unspaced(body)
     asked = body.endswith("?")
     body = body.rstrip(" .!?…")
-    if _ONCE.search(fold(body)):
+    if _ONCE.search(fold(body)) or _HERE.search(fold(body)):
         return None
     bare = _bare(body)
     folded = fold(bare.text)
@@ -404,6 +477,11 @@ def _wish(sentence: str) -> str | None:
     if named := _named(bare.text, folded, strong=bare.strong):
         return named
     return _said(bare.text[_wanted(folded) :]) if _lasts(bare, folded) else None
+
+
+def _unspaced(body: str) -> str | None:
+    """A wish in Chinese or Japanese: the whole sentence is one."""
+    return _said(body.rstrip("。！!")) if _UNSPACED_WISH.fullmatch(body) else None  # noqa: RUF001
 
 
 def _asked(bare: _Bare, folded: str) -> str | None:
@@ -425,7 +503,7 @@ def _wanted(folded: str) -> int:
 
 def _lasts(bare: _Bare, folded: str) -> bool:
     """Whether an order, less what was taken off it, is one that lasts."""
-    if any(pattern.fullmatch(folded) for pattern in (_ADDRESS, _NOT_AGAIN, _STOP_DOING)):
+    if _lasts_by_itself(folded):
         return True
     if _STOP.fullmatch(folded):
         return _of_answers(folded)
@@ -439,8 +517,21 @@ def _lasts(bare: _Bare, folded: str) -> bool:
     return about_answers and _elliptic(folded, bare.strong)
 
 
+# "never suggest that I lied", "never suggest a topic to a speaker"
+_TO_SOMEBODY = re.compile(r"^ (?:that|dass|que|to)\b|\bto (?:an?|the|your|his|her|their) \w+$")
+
+
+def _lasts_by_itself(folded: str) -> bool:
+    more = _NO_MORE.fullmatch(folded)
+    if more is not None:
+        return bool(more["suggest"]) or _FORMAT.search(folded) is not None
+    return any(pattern.fullmatch(folded) for pattern in (_ADDRESS, _NOT_AGAIN, _STOP_DOING))
+
+
 def _elliptic(folded: str, strong: bool) -> bool:
     """Whether it orders without an imperative: "bitte immer auf Deutsch antworten", "from now on in French"."""
+    if ":" in folded:
+        return False
     if _INFINITIVE.fullmatch(folded) and not _FIRST_PERSON.search(folded):
         return True
     return strong and len(folded.split()) <= 6 and _PLAIN_OBJECT.fullmatch(folded) is not None
@@ -450,7 +541,7 @@ def _order_lasts(order: re.Match[str], bare: _Bare, folded: str, about_answers: 
     if _SUBJECT_AFTER.match(order["rest"]) or not order["rest"].strip():
         return False
     if order["suggest"]:
-        return len(folded.split()) <= 10
+        return len(folded.split()) <= 10 and not _TO_SOMEBODY.search(order["rest"])
     if bare.strong and (bare.first or not order["general"]):
         told = bare.first and _TELLING.match(order["general"] or "")
         return about_answers or bool(order["answer"] or told)
@@ -515,7 +606,7 @@ def _may_be_wish(sentence: str) -> bool:
     if body is None or body.endswith("?"):
         return False
     folded = fold(_bare(body).text)
-    cue = _INSIDE.search(fold(body))
+    cue = None if _rides_along(body) else _INSIDE.search(fold(body))
     if cue is None or not cue["strong"] or _ONCE.search(fold(body)) or _OTHERS.search(folded):
         return False
     about = _FORMAT.search(folded) or _ABOUT_ANSWERS.search(folded)

@@ -106,6 +106,14 @@ async def test_without_a_wish_right_before_it_in_its_thread_forget_that_is_an_or
     assert await pinned(services) == ["answer in one sentence"]
 
 
+async def test_the_first_words_of_a_new_thread_take_back_the_wish_that_was_said_last_of_all(build: Build) -> None:
+    services = build(ScriptedModels("Fine.", tool_calling=False))
+    say = talker(services)
+    await say(WISH)
+    assert (await say("forget that", thread="two"))["noted"] == ["I no longer hold to: answer in one sentence."]
+    assert await pinned(services) == []
+
+
 async def test_a_wish_is_taken_back_by_what_it_is_about(build: Build) -> None:
     services = build(ScriptedModels("Fine.", tool_calling=False))
     say = talker(services)

@@ -19,7 +19,7 @@ COOKING = ["dinner tonight", "lunch tomorrow", "breakfast on Sunday", "supper fo
 
 
 def summarizer(role: str, messages: list[Any], schema: dict[str, Any]) -> dict[str, Any]:
-    new = {"kind": "add", "fact": 0, "text": "The user eats no nuts.", "evidence": [1], "confidence": 90}
+    new = {"kind": "add", "fact": 0, "text": "The user eats no nuts.", "evidence": [1, 2], "confidence": 90}
     return {"operations": [new] if "allergic" in messages[-1].text else []}
 
 

@@ -350,7 +350,140 @@ Quel fleuve ? | La Seine | Oui
 ¿Qué río? | El Ebro | ¿Es correcto?
 ¿Qué río? | El Ebro | En realidad me gustan los lagos
 ¿Qué río? | El Ebro | Sí
-""".strip().splitlines()]  # noqa: E501
+Which wine goes with fish? | Riesling | Thanks. My sister gets married on Saturday.
+Which wine goes with fish? | Riesling | thanks for nothing
+Which wine goes with fish? | Riesling | Perfect storm is on TV tonight
+Which wine goes with fish? | Riesling | Great, thanks, now for cheese
+Which wine goes with fish? | Riesling | Exactly what my ex would say
+Which wine goes with fish? | Riesling | "No, I meant Merlot" is what he answered
+Which wine goes with fish? | Riesling | No, I meant whcih* which one is dry
+Which wine goes with fish? | Riesling | *wine for fish soup, sorry typo
+Which wine goes with fish? | Riesling | Sorry, I meant fish soup
+Which wine goes with fish? | Riesling | sorry, I meant "which red wine"
+Which wine goes with fish? | Riesling | I meant red wine
+Which wine goes with fish? | Riesling | No, I meant the red one for steak
+Which wine goes with fish? | Riesling | No, I meant which red wine goes with duck
+Which wine goes with fish? | Riesling | Actually, make that meat
+Which wine goes with fish? | Riesling | No. 5 by Chanel
+Which wine goes with fish? | Riesling | Wrong Way is the title of a song
+Which wine goes with fish? | Riesling | Correct me if I'm wrong but that is German
+Which wine goes with fish? | Riesling | Correct. And yet I doubt it.
+Which wine goes with fish? | Riesling | that's right, doubt everything
+Which wine goes with fish? | Riesling | Thank you, captain obvious
+Which wine goes with fish? | Riesling | Oh great, thanks, my glass just broke
+Which wine goes with fish? | Riesling | Great. Now my cat is sick.
+Which wine goes with fish? | Riesling | Perfect. Just perfect. It started to rain.
+Which wine goes with fish? | Riesling | thank you for your service, soldier
+Which wine goes with fish? | Riesling | Thanks but no thanks
+Which wine goes with fish? | Riesling | Thanks, though I do not drink
+Which wine goes with fish? | Riesling | > No, I meant Merlot
+Which wine goes with fish? | Riesling | Bob: No, I meant Merlot.
+Which wine goes with fish? | Riesling | The right answer is a matter of taste
+Which wine goes with fish? | Riesling | The correct answer is always 42, says Adams
+Which wine goes with fish? | Riesling | Wrong, it was yesterday
+Which wine goes with fish? | Riesling | No, it is Friday
+Which wine goes with fish? | Riesling | No, it's my turn
+Which wine goes with fish? | Riesling | No, it was me
+Which wine goes with fish? | Riesling | No, I meant no offence
+Which wine goes with fish? | Riesling | That's not right, I feel sick
+Which wine goes with fish? | Riesling | That's not it chief, says everybody
+Which wine goes with fish? | Riesling | Not Riesling again
+Which wine goes with fish? | Riesling | Not Riesling, please
+Which wine goes with fish? | Riesling | Not today, Satan
+Which wine goes with fish? | Riesling | It's Monday, not Tuesday
+Which wine goes with fish? | Riesling | It's raining, not snowing
+Which wine goes with fish? | Riesling | It's me, not you
+Who wrote Faust? | Goethe | Das ist richtig schwer zu lesen
+Who wrote Faust? | Goethe | Danke. Meine Oma wird morgen achtzig.
+Wer schrieb Faust? | Goethe | Danke für gar nichts
+Wer schrieb Faust? | Goethe | Na danke, jetzt regnet es
+Wer schrieb Faust? | Goethe | Perfekt, dann jetzt auf Englisch
+Wer schrieb Faust? | Goethe | Perfekt. Und mein Auto springt nicht an.
+Wer schrieb Faust? | Goethe | Genau genommen lese ich nie
+Wer schrieb Faust? | Goethe | Stimmt die Rechnung
+Wer schrieb Faust? | Goethe | Nein, ich meinte natürlich Fuast* Faust II
+Wer schrieb Faust? | Goethe | Nein, ich meinte die Oper
+Wer schrieb Faust? | Goethe | Ich meinte die Oper
+Wer schrieb Faust? | Goethe | „Nein, ich meinte Schiller“, sagte der Lehrer
+Wer schrieb Faust? | Goethe | Nein, es war gestern
+Wer schrieb Faust? | Goethe | Nein, es ist Montag
+Wer schrieb Faust? | Goethe | Falscher Film
+Wer schrieb Faust? | Goethe | Das ist falsch herum aufgehängt
+Wer schrieb Faust? | Goethe | Nein, gemeint war das als Witz
+Wer schrieb Faust? | Goethe | Richtig ist, was gefällt
+Wer schrieb Faust? | Goethe | Super, danke für die Sonne heute
+Wer schrieb Faust? | Goethe | Wie alt wurde er
+¿Quién escribió Faust? | Goethe | Gracias por nada
+¿Quién escribió Faust? | Goethe | Gracias. Mañana cumple años mi abuela.
+¿Quién escribió Faust? | Goethe | Perfecto, ahora en inglés
+¿Quién escribió Faust? | Goethe | Exacto, y otra cosa
+¿Quién escribió Faust? | Goethe | No, quería decir la ópera
+¿Quién escribió Faust? | Goethe | Quería decir la ópera
+¿Quién escribió Faust? | Goethe | «No, quería decir Schiller», dijo el profesor
+¿Quién escribió Faust? | Goethe | No, era broma
+¿Quién escribió Faust? | Goethe | No, es lunes
+¿Quién escribió Faust? | Goethe | No, es que no puedo leer
+¿Quién escribió Faust? | Goethe | Está mal el tiempo hoy
+¿Quién escribió Faust? | Goethe | Correcto no significa bueno
+¿Quién escribió Faust? | Goethe | La respuesta correcta es siempre la más corta, dicen
+¿Quién escribió Faust? | Goethe | ¿Seguro que no era Schiller?
+¿Quién escribió Faust? | Goethe | Sí, perfecto, pero más largo
+Qui a écrit Faust ? | Goethe | Merci. Ma grand-mère a cent ans demain.
+Qui a écrit Faust ? | Goethe | Merci pour rien
+Qui a écrit Faust ? | Goethe | Parfait, maintenant en anglais
+Qui a écrit Faust ? | Goethe | Merci, mais plus court
+Qui a écrit Faust ? | Goethe | Non, je voulais dire l'opéra
+Qui a écrit Faust ? | Goethe | « Non, je voulais dire Schiller », dit le professeur
+Qui a écrit Faust ? | Goethe | Non, c'était pour rire
+Qui a écrit Faust ? | Goethe | Non, c'est lundi
+Qui a écrit Faust ? | Goethe | C'est faux comme un jeton
+Qui a écrit Faust ? | Goethe | Faux départ
+Qui a écrit Faust ? | Goethe | Juste, mais pourquoi
+Qui a écrit Faust ? | Goethe | Exact, sauf la date
+Qui a écrit Faust ? | Goethe | C'est ça, moque-toi
+Qui a écrit Faust ? | Goethe | C'est ça oui, et moi je suis le pape
+Qui a écrit Faust ? | Goethe | C'était pas Schiller ?
+谁写了浮士德？ | 歌德 | 今天下雨
+谁写了浮士德？ | 歌德 | 谢谢，再翻译成英文
+谁写了浮士德？ | 歌德 | 不是吧
+谁写了浮士德？ | 歌德 | 不对，我打错字了，是「浮士德二」
+谁写了浮士德？ | 歌德 | 他是哪里人？
+谁写了浮士德？ | 歌德 | 他是哪里人
+谁写了浮士德？ | 歌德 | 我明天去德国
+谁写了浮士德？ | 歌德 | “不，我是说席勒”，老师说
+谁写了浮士德？ | 歌德 | 对了，明天天气怎么样
+谁写了浮士德？ | 歌德 | 不，谢谢
+谁写了浮士德？ | 歌德 | 对不起，我要走了
+ファウストを書いたのは？ | ゲーテ | 今日は雨です
+ファウストを書いたのは？ | ゲーテ | ありがとう、英語にして
+ファウストを書いたのは？ | ゲーテ | いいえ、結構です
+ファウストを書いたのは？ | ゲーテ | 違う話だけど、明日の天気は
+ファウストを書いたのは？ | ゲーテ | そうですか
+ファウストを書いたのは？ | ゲーテ | 「いや、シラーだ」と先生が言った
+ファウストを書いたのは？ | ゲーテ | すみません、打ち間違えました
+ファウストを書いたのは？ | ゲーテ | そうだ、京都へ行こう
+ファウストを書いたのは？ | ゲーテ | 彼はどこの人ですか？
+Which film? | Alien | No, it's a trap
+Which film? | Alien | No, it's late, good night
+Which film? | Alien | No, he is Swedish
+Which film? | Alien | No, the film is too scary
+Which film? | Alien | No, the film is Swedish
+Which film? | Alien | No, it is Mum calling
+Which film? | Alien | no, it's ok
+Which film? | Alien | No, this is Patrick
+Which film? | Alien | Nein, das ist Quatsch
+Which film? | Alien | Nein, es ist Winter
+Which film? | Alien | Nein, mein Name ist Paul
+Which film? | Alien | No, my name is Paul
+Which film? | Alien | No, that's Bob over there
+Which film? | Alien | Sorry, I meant Film noir
+Which film? | Alien | Thanks a lot for ruining it
+Which film? | Alien | Great. Thanks. I lost my job.
+Which film? | Alien | Not Alien, I am tired of it
+Which film? | Alien | I like Solaris, not Alien
+Which film? | Alien | She said Solaris, not Alien
+Which film? | Alien | Tell me about Solaris, not Alien
+""".strip().splitlines()]  # noqa: E501, RUF001
 
 # question | answer | next message | what the user wanted
 REACTIONS = [tuple(line.split(" | ")) for line in """
@@ -428,7 +561,84 @@ es | ¿Qué autor? | Lorca | Perfecto, gracias | Lorca
 es | ¿Qué autor? | Lorca | Sí, exactamente eso | Lorca
 es | ¿Qué autor? | Lorca | Muchas gracias, eso es | Lorca
 es | ¿Qué autor? | Lorca | Correcto, gracias | Lorca
-""".strip().splitlines()]
+en | Capital of Brazil? | Rio | No, it's Brasília. | Brasília
+en | Capital of Brazil? | Rio | No, the capital is Brasília | Brasília
+en | Capital of Brazil? | Rio | That's wrong. It's Brasília. | Brasília
+en | Capital of Brazil? | Rio | Not Rio, Brasília. | Brasília
+en | Capital of Brazil? | Rio | Wrong! The correct answer is Brasília! | Brasília
+en | Capital of Brazil? | Rio | nope, should have been Brasília | Brasília
+en | Capital of Brazil? | Rio | No, I meant Brasília instead of Rio | Brasília
+en | Capital of Brazil? | Rio | No - I wanted Brasília | Brasília
+en | Capital of Brazil? | Rio | that's it, thank you very much! | Rio
+en | Capital of Brazil? | Rio | Awesome, thank you! | Rio
+en | Capital of Brazil? | Rio | Yep, that's right. | Rio
+en | Capital of Brazil? | Rio | Great answer, thanks | Rio
+en | Capital of Brazil? | Rio | Cheers! | Rio
+en | Capital of Brazil? | Rio | That's correct. | Rio
+en | Capital of Brazil? | Rio | No. Brasília. | Brasília
+de | Hauptstadt von Brasilien? | Rio | Nein, es ist Brasília. | Brasília
+de | Hauptstadt von Brasilien? | Rio | Nein, das ist falsch. Es ist Brasília. | Brasília
+de | Hauptstadt von Brasilien? | Rio | Nicht Rio, sondern Brasília | Brasília
+de | Hauptstadt von Brasilien? | Rio | Falsch, die richtige Antwort ist Brasília | Brasília
+de | Hauptstadt von Brasilien? | Rio | Nein, richtig ist Brasília | Brasília
+de | Hauptstadt von Brasilien? | Rio | Es hätte Brasília sein müssen | Brasília
+de | Hauptstadt von Brasilien? | Rio | Nö, ich meinte Brasília | Brasília
+de | Hauptstadt von Brasilien? | Rio | Dankeschön! | Rio
+de | Hauptstadt von Brasilien? | Rio | Richtig, danke. | Rio
+de | Hauptstadt von Brasilien? | Rio | Prima, danke! | Rio
+de | Hauptstadt von Brasilien? | Rio | Ja, das stimmt. | Rio
+de | Hauptstadt von Brasilien? | Rio | Genau so wollte ich es, danke | Rio
+es | ¿Capital de Brasil? | Río | No, es Brasilia. | Brasilia
+es | ¿Capital de Brasil? | Río | Incorrecto, es Brasilia | Brasilia
+es | ¿Capital de Brasil? | Río | No es Río, es Brasilia | Brasilia
+es | ¿Capital de Brasil? | Río | No, la respuesta correcta es Brasilia | Brasilia
+es | ¿Capital de Brasil? | Río | No, me refería a Brasilia | Brasilia
+es | ¿Capital de Brasil? | Río | Debería haber sido Brasilia | Brasilia
+es | ¿Capital de Brasil? | Río | Genial, gracias | Río
+es | ¿Capital de Brasil? | Río | Vale, gracias | Río
+es | ¿Capital de Brasil? | Río | Sí, eso es | Río
+es | ¿Capital de Brasil? | Río | ¡Perfecto! | Río
+es | ¿Capital de Brasil? | Río | Mil gracias | Río
+es | ¿Capital de Brasil? | Río | Eso mismo, gracias | Río
+fr | Capitale du Brésil ? | Rio | Non, c'est Brasilia. | Brasilia
+fr | Capitale du Brésil ? | Rio | Faux, c'est Brasilia | Brasilia
+fr | Capitale du Brésil ? | Rio | Pas Rio, Brasilia | Brasilia
+fr | Capitale du Brésil ? | Rio | Non, la bonne réponse est Brasilia | Brasilia
+fr | Capitale du Brésil ? | Rio | Non, je voulais dire Brasilia | Brasilia
+fr | Capitale du Brésil ? | Rio | Ça aurait dû être Brasilia | Brasilia
+fr | Capitale du Brésil ? | Rio | Merci ! | Rio
+fr | Capitale du Brésil ? | Rio | Génial, merci | Rio
+fr | Capitale du Brésil ? | Rio | C'est exact, merci | Rio
+fr | Capitale du Brésil ? | Rio | D'accord, merci beaucoup | Rio
+fr | Capitale du Brésil ? | Rio | Exactement ! | Rio
+zh | 巴西的首都是哪里？ | 里约 | 不对，是巴西利亚。 | 巴西利亚
+zh | 巴西的首都是哪里？ | 里约 | 不，我是说巴西利亚 | 巴西利亚
+zh | 巴西的首都是哪里？ | 里约 | 错了，应该是巴西利亚 | 巴西利亚
+zh | 巴西的首都是哪里？ | 里约 | 不是里约，是巴西利亚 | 巴西利亚
+zh | 巴西的首都是哪里？ | 里约 | 正确答案是巴西利亚 | 巴西利亚
+zh | 巴西的首都是哪里？ | 里约 | 谢谢！ | 里约
+zh | 巴西的首都是哪里？ | 里约 | 对，谢谢 | 里约
+zh | 巴西的首都是哪里？ | 里约 | 没错 | 里约
+zh | 巴西的首都是哪里？ | 里约 | 非常感谢 | 里约
+zh | 巴西的首都是哪里？ | 里约 | 完美 | 里约
+ja | ブラジルの首都は？ | リオ | いいえ、ブラジリアです。 | ブラジリア
+ja | ブラジルの首都は？ | リオ | 違います。ブラジリアです。 | ブラジリア
+ja | ブラジルの首都は？ | リオ | リオではなくブラジリアです | ブラジリア
+ja | ブラジルの首都は？ | リオ | 正解はブラジリアです | ブラジリア
+ja | ブラジルの首都は？ | リオ | ありがとう！ | リオ
+ja | ブラジルの首都は？ | リオ | ありがとうございます。 | リオ
+ja | ブラジルの首都は？ | リオ | その通りです | リオ
+ja | ブラジルの首都は？ | リオ | 正解です、ありがとう | リオ
+en | What's my favourite band? | The Beatles | No, I meant the Rolling Stones | the Rolling Stones
+en | What's my favourite band? | The Beatles | Not the Beatles, the Kinks | the Kinks
+en | When was it built? | 1887 | No, it was 1889. | 1889
+en | Which colour? | blue | No, I meant teal | teal
+en | Who is the CEO? | Tim Cook | That's not correct, the right answer is Jane Doe | Jane Doe
+en | Which film? | Alien | Great, thank you so much! | Alien
+de | Wo wohne ich? | München | Nein, nicht München, sondern Ulm | Ulm
+fr | Où habite-t-il ? | Paris | Non, pas Paris, mais Lille | Lille
+es | ¿Dónde vive? | Madrid | No, no Madrid, sino Toledo | Toledo
+""".strip().splitlines()]  # noqa: RUF001
 
 # the same form, of which nothing is to be learnt
 UNSEEN_ORDINARY = [tuple(line.split(" | ")) for line in """
@@ -479,7 +689,7 @@ def figures() -> dict[str, dict[str, int | float]]:
         return None if found is None else found.truth
 
     told: dict[str, dict[str, int | float]] = {}
-    for language in ("en", "de", "fr", "es"):
+    for language in ("en", "de", "fr", "es", "zh", "ja"):
         real = [(label(*line[1:4]), line[4]) for line in [*_with_language(REACTIONS), *UNSEEN] if line[0] == language]
         plain = [label(*line[1:4]) for line in [*_with_language(DIALOGUES), *UNSEEN_ORDINARY] if line[0] == language]
         right = sum(truth == wanted for truth, wanted in real)

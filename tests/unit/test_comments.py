@@ -67,6 +67,41 @@ async def test_other_comments_are_refused_where_there_is_no_model(comment: str) 
     assert isinstance(await proposed(commented(comment), ScriptedModels(embedded=True)), Refusal)
 
 
+@pytest.mark.parametrize(
+    "comment",
+    """isn't too long, good
+not at all too long
+The film is too long
+too long ago
+I like longer walks
+How long is too long?
+It's no longer true
+The river is longer than that
+he said it was too long, I disagree
+great, finally not too long
+nicht zu kurz, nicht zu lang, super
+pas du tout trop long
+no es demasiado largo
+I love emojis, why no emojis?
+don't use metric
+not in German please
+why in German?
+The capital is wrong, in English it is called Munich
+"too long" is what my boss always says
+nicht duzen bitte
+simpler than I thought, thanks
+this could not be simpler, great
+Oh great, another essay""".splitlines(),
+)
+async def test_what_denies_asks_quotes_or_speaks_of_something_else_is_no_wish(comment: str) -> None:
+    assert isinstance(await proposed(commented(comment), ScriptedModels(embedded=True)), Refusal)
+
+
+async def test_a_part_that_wishes_nothing_does_not_hide_one_that_does() -> None:
+    assert [c.text for c in await clauses("I live in Germany but answer in English")] == ["Write in English."]
+    assert [c.text for c in await clauses("Not bad, too long")] == ["Answer in at most 50 words."]
+
+
 async def test_the_edits_give_the_number_that_a_comment_leaves_open() -> None:
     told = await clauses("too long", history=tuple(edited(BY_NAME["one sentence"])))
     assert told[0].text.startswith("Answer in one sentence of at most")

@@ -232,3 +232,9 @@ async def test_a_fact_is_checked_against_whom_its_evidence_is_about(said: str, t
 async def test_what_is_older_does_not_end_what_is_newer() -> None:
     newer = fact(1, "Lives in Berlin.", valid_from=interaction(5, "q", None).created_at)
     assert await proposed(operation("supersede", fact=1, text="Lives in Bonn."), facts=[newer]) == []
+
+
+@pytest.mark.parametrize(("said", "kept"), [("How long do dogs live?", False), ("I gave my dog away", True)])
+async def test_a_fact_ends_by_what_the_user_says_and_by_no_question(said: str, kept: bool) -> None:
+    ended = [operation("retire", fact=1)]
+    assert bool(await proposed(*ended, facts=[fact(1, "Owns a dog.")], new=[interaction(1, said, None)])) is kept

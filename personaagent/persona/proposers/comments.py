@@ -78,6 +78,20 @@ _SAID: dict[str, re.Pattern[str]] = {
     }.items()
 }
 _IN_LANGUAGE = re.compile(r"\b(?:in|auf|en|answer in|write in) ([a-z]+)\b")
+_PART = re.compile(r"(?:(?! (?:but|aber|mais|pero) )[^.!?;,\n])+[.!?;,\n]*")
+_QUOTED = re.compile(r"[\"“«„].+?[\"”»“]")
+# what makes a part of a comment no wish: it asks, says that nothing is wrong, speaks of something else, or is past
+_NO_WISH = re.compile(
+    r"\?|(?:\b(?:not|nicht|pas|no|never|nie|jamais|nunca)|n't)\b(?: \w+){0,3} "
+    r"(?:too|zu|trop|demasiado|muy|metric|metrisch\w*|duzen|siezen|in|auf|en|use|be)\b"
+    r"|\bno longer\b|\blonger than\b|\bsimpler than\b|\b(?:could|can)(?: not|n't) be\b|\b(?:too|zu|trop) (?:long|"
+    r"lang) (?:ago|her)\b"
+    r"|^\W*(?:the|a|an|my|der|die|das|le|la|el) (?!(?:answer|reply|response|text|list|explanation|version|first|last|"
+    r"antwort|"
+    r"text|liste|reponse|respuesta)\b)\w+ (?:is|was|are|ist|war|est|es)\b|\bhe said\b|\bshe said\b|\bi (?:like|love|"
+    r"live)\b"
+    r"|\bmade in\b|\bin \w+ (?:it|he|she|they|we|you)\b|\blists? of\b"
+)
 _LANGUAGE_NAMES = {
     **{name.lower(): name for name in LANGUAGES},
     **{"deutsch": "German", "englisch": "English", "franzosisch": "French", "spanisch": "Spanish"},
@@ -180,10 +194,15 @@ def read_comments(
     return clauses, unread[::-1]
 
 
+def _meant(part: str) -> str | None:
+    """A part of a comment, or None where it wishes nothing."""
+    return None if _NO_WISH.search(part) else part
+
+
 def _wishes(row: Interaction) -> list[tuple[str, str]]:
     """Names of what a comment asks for, each with a language where it names one."""
     comment = (row.comment or "")[:COMMENT_CHARS]
-    plain = skeleton(comment)
+    plain = ". ".join(said for part in _PART.findall(_QUOTED.sub(" ", skeleton(comment))) if (said := _meant(part)))
     wishes = {name: "" for name, pattern in _SAID.items() if pattern.search(plain)}
     if "no_lists" in wishes:
         wishes.pop("bullets", None)
