@@ -14,7 +14,9 @@ from personaagent.errors import InvalidLabel, PersonaAgentError
 from personaagent.library.agent import PersonaAgent
 from personaagent.library.turn import Event, Turn
 from personaagent.library.values import FeedbackTaken, Token
-from personaagent.persona.rule_offer import offered_rule
+from personaagent.persona.proposers.edits import WINDOW
+from personaagent.persona.rule_offer import offered_rule, rule_of_edits
+from personaagent.ports import Where
 from personaagent.scheduling import READING
 from personaagent.types import Fact, Interaction, clauses_of
 
@@ -46,6 +48,7 @@ class Conversation:
         self._on_news = on_news
         self._telling: set[asyncio.Task[None]] = set()
         self._undo: list[tuple[str, Undo]] = []
+        self._offered: set[str] = set()  # what a rule that was offered is about
         self._asked = self._so_far = ""
         self.user = self._agent.user(context.user_id)
         self.new()
@@ -105,6 +108,17 @@ class Conversation:
         answer = self.last.answer if self.last is not None else ""
         pins = [pin.text for pin in await self.user.pins()]
         return await offered_rule(self._services.models, self._asked, answer, truth, pins)
+
+    async def edited_rule(self) -> str | None:
+        """A rule that the user's edits show by now, to be offered once; None: there is none, or it is stated."""
+        view = await self.user.persona()
+        history = await self._services.episodic.newest(self.user.id, WINDOW, Where(labelled=True))
+        pins = [pin.text for pin in view.pins]
+        found = rule_of_edits(history, clauses_of(view.persona.sections), pins, self._offered)
+        if found is None:
+            return None
+        self._offered.add(found[0])
+        return found[1]
 
     async def keep_rule(self, rule: str) -> None:
         """Pin a rule that the user has agreed to."""

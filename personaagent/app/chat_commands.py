@@ -90,7 +90,9 @@ class Commands:
         elif missing := self._do(self._conversation.labels_missing()):
             self._say(f"{missing} more until your persona may change.", "dim")
         if said.get("source") == "correction":
-            self._offer_rule(text)
+            self._offer_rule(lambda: self._conversation.rule(text))
+        elif said.get("source") == "edit":
+            self._offer_rule(self._conversation.edited_rule)
 
     def _said(self, command: str, text: str) -> dict[str, Any]:
         """What a command says of the last answer, in the fields of ``FeedbackInput``."""
@@ -105,13 +107,13 @@ class Commands:
             text = in_editor(last.answer)
         return {"ground_truth": text, "source": "edit" if command == "/edit" else "correction"}
 
-    def _offer_rule(self, truth: str) -> None:
-        """A correction may stand for a rule: the user's yes makes it one at once."""
+    def _offer_rule(self, found: Callable[[], Any]) -> None:
+        """A correction, or edits that are alike, may stand for a rule: the user's yes makes it one at once."""
         if not self._screen.terminal:
             return
         self._screen.wait("looking for the rule in it")
         try:
-            rule = self._do(self._conversation.rule(truth))
+            rule = self._do(found())
         finally:
             self._screen.settle_waiting()
         if rule and self._screen.yes(f"Shall this hold from now on: “{rule}”?"):

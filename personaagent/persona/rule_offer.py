@@ -1,17 +1,19 @@
-"""A correction may stand for a rule: it is offered to the user, whose yes makes it a pin."""
+"""A correction, or several edits alike, may stand for a rule: it is offered to the user, whose yes makes it a pin."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from langchain_core.messages import HumanMessage
 
 from personaagent.errors import ModelError
+from personaagent.persona.proposers.edits import edits_in, group, rules_by_task
 from personaagent.persona.rules import broken_rule
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
 from personaagent.text import one_line, skeleton
+from personaagent.types import Clause, Interaction
 
 MAX_CHARS: Final = 160
 SHOWN_CHARS: Final = 600
@@ -43,3 +45,18 @@ async def offered_rule(models: Models, query: str, answer: str, truth: str, pins
     if not rule or len(rule) > MAX_CHARS or broken_rule(rule) or skeleton(rule) in known:
         return None
     return one_line(rule, MAX_CHARS)
+
+
+def rule_of_edits(
+    history: Sequence[Interaction], clauses: Sequence[Clause], pins: Sequence[str], offered: Collection[str]
+) -> tuple[str, str] | None:
+    """The strongest rule that the edits in a history (oldest first) show and nothing states yet, without a call.
+
+    With it comes what it is about: of that, once ``offered``, no rule is offered again, whatever its number.
+    """
+    stated = {skeleton(text) for text in (*pins, *(clause.text for clause in clauses))}
+    for rule in rules_by_task(edits_in(history), clauses):
+        about = group(rule.constraints[0])
+        if about not in offered and skeleton(rule.text) not in stated:
+            return about, rule.text.rstrip(".")
+    return None
