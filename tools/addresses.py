@@ -45,11 +45,14 @@ def addresses_in(arguments: object, named: bool = False) -> list[str]:
     if isinstance(arguments, str):
         return [arguments] if arguments and (named or _is_address(arguments)) else []
     if isinstance(arguments, Mapping):
-        inside = [(value, named or bool(_NAMED.search(str(key)))) for key, value in arguments.items()]
-        inside += [(str(key), False) for key in arguments]
-    else:
-        inside = [(value, named) for value in arguments] if isinstance(arguments, list | tuple | set) else []
-    return [found for value, by_key in inside for found in addresses_in(value, by_key)]
+        keys = addresses_in(list(map(str, arguments)))
+        return keys + [
+            found
+            for key, value in arguments.items()
+            for found in addresses_in(value, named or bool(_NAMED.search(str(key))))
+        ]
+    inner = arguments if isinstance(arguments, list | tuple | set) else ()
+    return [found for value in inner for found in addresses_in(value, named)]
 
 
 def known_addresses(messages: Sequence[AnyMessage], searches: Collection[str]) -> frozenset[str]:

@@ -69,14 +69,19 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(ip, ipaddress.IPv6Address):
-        wrapped = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if wrapped is None and (ip in _NAT64 or int(ip) >> 32 & 0xFDFFFFFF == _ISATAP):
-            wrapped = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        wrapped = _wrapped(ip)
         if wrapped is not None:
             return is_public(str(wrapped))
         if ip not in _UNICAST:
             return False
     return ip.is_global and not ip.is_multicast and not any(ip in net for net in _NOT_PUBLIC)
+
+
+def _wrapped(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that this one leads to, if any."""
+    if ip in _NAT64 or int(ip) >> 32 & 0xFDFFFFFF == _ISATAP:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
 
 
 class PageReader:
