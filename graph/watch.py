@@ -82,10 +82,10 @@ class Watch:
                         node(state, runtime=runtime, config=config) if wants_config else node(state, runtime=runtime)
                     )
                 except BaseException as error:
-                    self._failed(graph, user_id, state, error)
+                    self._failed(graph, user_id, state, config, error)
                     raise
                 trace.tell(state, result or {})
-            self._seen(graph, name, user_id, state, result or {})
+            self._seen(graph, name, user_id, state, config, result or {})
             return result
 
         watched.__name__ = name
@@ -102,15 +102,17 @@ class Watch:
         elif graph == "feedback" and name == "record_feedback" and self._on_server():
             self._limiter.admit_feedback(user_id)
         elif graph == "alignment" and name == BEGINS:
-            self._limiter.begin_alignment(user_id)
-        elif graph == "alignment":
-            self._limiter.heard_of_alignment(user_id)
+            self._limiter.begin_alignment(user_id, _thread(config))
+        elif graph == "alignment":  # also where a client wrote the state of a thread, or copied one, and begins here
+            self._limiter.go_on_aligning(user_id, _thread(config))
 
-    def _failed(self, graph: GraphName, user_id: str, state: Mapping[str, Any], error: BaseException) -> None:
+    def _failed(
+        self, graph: GraphName, user_id: str, state: Mapping[str, Any], config: RunnableConfig, error: BaseException
+    ) -> None:
         if graph == "agent":
             self._end(user_id, state)  # also of a turn that waits for the user's approval
         elif graph == "alignment" and not isinstance(error, AlignmentRunning):
-            self._limiter.end_alignment(user_id)
+            self._limiter.end_alignment(user_id, _thread(config))
         if isinstance(error, GraphBubbleUp) or not isinstance(error, Exception):
             return
         metrics.errors.labels(type(error).__name__ if isinstance(error, PersonaAgentError) else "unexpected").inc()
@@ -118,11 +120,17 @@ class Watch:
             metrics.alignments.labels("failed").inc()
 
     def _seen(
-        self, graph: GraphName, name: str, user_id: str, state: Mapping[str, Any], result: Mapping[str, Any]
+        self,
+        graph: GraphName,
+        name: str,
+        user_id: str,
+        state: Mapping[str, Any],
+        config: RunnableConfig,
+        result: Mapping[str, Any],
     ) -> None:
         if graph == "alignment":
             if name == ENDS:
-                self._limiter.end_alignment(user_id)
+                self._limiter.end_alignment(user_id, _thread(config))
                 metrics.alignment_ended(state)
             return
         if graph != "agent":
@@ -150,3 +158,8 @@ def _turn(state: Mapping[str, Any]) -> str | None:
         return str(messages[turn_start(messages)].id)
     except EmptyQuery:
         return None
+
+
+def _thread(config: RunnableConfig) -> str:
+    """The thread that a run keeps its state in; empty where it keeps none."""
+    return str(config.get("configurable", {}).get("thread_id", ""))

@@ -13,7 +13,7 @@ from personaagent.errors import InvalidContext
 MAX_NAME_CHARS: Final = 256  # of a task, a choice and a tool
 MAX_INSTRUCTIONS_CHARS: Final = 8_000
 MAX_CHOICES: Final = 1_000
-MAX_CHOICES_CHARS: Final = 32_000  # of all of them
+MAX_CHOICES_CHARS: Final = 32_000  # of all of them, and of all tools
 MAX_INTERACTIONS: Final = 64  # that teach, that judge, and that are put before the model
 MAX_EPOCHS: Final = 20
 MAX_CANDIDATES: Final = 16
@@ -78,8 +78,9 @@ class Context:
                 setattr(self, name, field.validate_python(getattr(self, name)))
             except ValidationError as error:
                 raise InvalidContext(f"context.{name} cannot be used: {error.errors()[0]['msg']}") from error
-        if sum(map(len, self.choices or ())) > MAX_CHOICES_CHARS:
-            raise InvalidContext(f"context.choices have more than {MAX_CHOICES_CHARS:,} characters: shorten them")
+        for name, listed in (("choices", self.choices), ("tools", self.tools)):
+            if sum(map(len, listed or ())) > MAX_CHOICES_CHARS:
+                raise InvalidContext(f"context.{name} have more than {MAX_CHOICES_CHARS:,} characters: shorten them")
 
 
 @cache

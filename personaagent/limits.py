@@ -108,7 +108,9 @@ class Limiter:
         self._asked_limit = settings.turns_per_minute + settings.feedback_per_minute if both else 0
         self._asked = Rate(self._asked_limit, clock)
         self._waiting: dict[str, dict[str, float]] = {}
-        self._aligning: dict[str, float] = {}
+        self._aligning: dict[
+            str, tuple[str, float]
+        ] = {}  # by user: whose alignment it is, and when it was last heard of
 
     def begin_turn(self, user_id: str, turn: str) -> None:
         """Admit a turn, known by a name of its own; raises TooManyTurns. A turn that is begun twice counts once."""
@@ -132,8 +134,11 @@ class Limiter:
             if not running:
                 del self._running[user_id]
 
-    def queue_run(self, user_id: str, run_id: str) -> None:
-        """Admit a run of any graph to the server's queue; raises TooManyRuns, before it is in it."""
+    def queue_run(self, user_id: str, run_id: str, after_s: float = 0.0) -> None:
+        """Admit a run of any graph to the server's queue; raises TooManyRuns, before it is in it.
+
+        One that is to begin ``after_s`` seconds only waits from then on as well.
+        """
         since = self._clock() - WAITING_S
         waiting = {run: made for run, made in self._waiting.get(user_id, {}).items() if made > since}
         if self._pending and len(waiting) >= self._pending:
@@ -144,7 +149,7 @@ class Limiter:
             )
         variables = "PERSONAAGENT_TURNS_PER_MINUTE and PERSONAAGENT_FEEDBACK_PER_MINUTE"
         _check(TooManyRuns, "runs", variables, self._asked_limit, self._asked.wait(user_id))
-        self._waiting[user_id] = waiting | {run_id: self._clock()}
+        self._waiting[user_id] = waiting | {run_id: self._clock() + max(0.0, after_s)}
 
     def run_began(self, user_id: str, run_id: str) -> None:
         """The run is carried out, and waits no longer."""
@@ -154,24 +159,26 @@ class Limiter:
             if not waiting:
                 del self._waiting[user_id]
 
-    def begin_alignment(self, user_id: str) -> None:
+    def begin_alignment(self, user_id: str, run: str = "") -> None:
         """Admit an alignment; raises AlignmentRunning while another of this user is under way in this process."""
         if self.aligning(user_id):
             raise AlignmentRunning("an alignment of this user is under way, and one at a time is: wait for it to end")
-        self._aligning[user_id] = self._clock()
+        self._aligning[user_id] = run, self._clock()
 
     def aligning(self, user_id: str) -> bool:
         """Whether an alignment of this user is under way."""
-        return self._clock() - self._aligning.get(user_id, -ALIGNMENT_S) < ALIGNMENT_S
+        return self._clock() - self._aligning.get(user_id, ("", -ALIGNMENT_S))[1] < ALIGNMENT_S
 
-    def heard_of_alignment(self, user_id: str) -> None:
-        """The alignment goes on."""
-        if user_id in self._aligning:
-            self._aligning[user_id] = self._clock()
+    def go_on_aligning(self, user_id: str, run: str = "") -> None:
+        """The alignment goes on, or is taken up again where it stood; raises AlignmentRunning where it is another."""
+        if self._aligning.get(user_id, (run, 0.0))[0] != run:
+            self.begin_alignment(user_id, run)
+        self._aligning[user_id] = run, self._clock()
 
-    def end_alignment(self, user_id: str) -> None:
-        """It has ended, has failed, or waits for the user."""
-        self._aligning.pop(user_id, None)
+    def end_alignment(self, user_id: str, run: str = "") -> None:
+        """It has ended, has failed, or waits for the user; another one is left alone."""
+        if self._aligning.get(user_id, (run, 0.0))[0] == run:
+            self._aligning.pop(user_id, None)
 
     def admit_feedback(self, user_id: str) -> None:
         """Admit one piece of feedback; raises TooMuchFeedback."""

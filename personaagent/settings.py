@@ -95,7 +95,9 @@ class Settings(BaseSettings):
         None, description="host names that a server answers as, outside of development, as a JSON list; unset: any"
     )
     webhook_hosts: frozenset[str] | None = Field(
-        None, description="hosts that webhooks may go to although they are not public, as a JSON list"
+        None,
+        description="hosts that webhooks may go to although they are not public, as a JSON list; "
+        "the `webhooks` of `langgraph.json` must allow them too",
     )
     session_secret: SecretStr | None = Field(
         None, min_length=32, description="signs the page's cookies; unset: one is made and kept in the data folder"

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit, urlunsplit
+from weakref import WeakValueDictionary
 
 import httpx
 from pydantic import BaseModel, Field
@@ -29,13 +30,15 @@ MAX_REDIRECTS = 4
 READABLE = ("text/", "application/xhtml+xml", "application/xml", "application/json")
 PARSE_S = 5.0
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST = ipaddress.ip_network("2000::/3")  # all that is given out of IPv6; elsewhere is nothing, or a network's own
 _NOT_PUBLIC = [  # that ``is_global`` of this Python takes as public
     ipaddress.ip_network(net)
     for net in (
         "192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32",  # protocol assignments, 6to4 relays, Azure's host
-        "::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10", "3fff::/20", "5f00::/16",
+        "3fff::/20",
     )
 ]  # fmt: skip
+_ISATAP = 0x5EFE  # in front of the IPv4 address that an IPv6 address of any network leads to
 _INFLATED = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16}  # by coding, how zlib is to read it
 _names = ThreadPoolExecutor(8, thread_name_prefix="page-name")
 _parsers = ThreadPoolExecutor(2, thread_name_prefix="page-parser")
@@ -66,12 +69,19 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(ip, ipaddress.IPv6Address):
-        wrapped = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if wrapped is None and ip in _NAT64:
-            wrapped = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        wrapped = _wrapped(ip)
         if wrapped is not None:
             return is_public(str(wrapped))
+        if ip not in _UNICAST:
+            return False
     return ip.is_global and not ip.is_multicast and not any(ip in net for net in _NOT_PUBLIC)
+
+
+def _wrapped(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that this one leads to, if any."""
+    if ip in _NAT64 or int(ip) >> 32 & 0xFDFFFFFF == _ISATAP:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
 
 
 class PageReader:
@@ -88,9 +98,13 @@ class PageReader:
     ) -> None:
         self._resolve, self._transport = resolve, transport
         self._timeout_s, self._max_bytes, self._parse_s = timeout_s, max_bytes, parse_s
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by user
 
-    async def read(self, url: str) -> str:
-        """The page's readable text, title first; raises ToolFault for what may not or cannot be read."""
+    async def read(self, url: str, user_id: str = "") -> str:
+        """The page's readable text, title first; raises ToolFault for what may not or cannot be read.
+
+        Of one user's pages one is parsed at a time, so that those of others find a parser.
+        """
         # an environment's proxy would resolve the host again, and so undo the check
         async with httpx.AsyncClient(transport=self._transport, timeout=self._timeout_s, trust_env=False) as client:
             for _ in range(MAX_REDIRECTS + 1):
@@ -99,7 +113,7 @@ class PageReader:
                 except (httpx.HTTPError, httpx.InvalidURL) as error:
                     raise ToolFault(f"The page cannot be read ({type(error).__name__}).", transient=True) from error
                 if location is None:
-                    return await self._text(body, kind)
+                    return await self._text(body, kind, user_id)
                 url = _joined(url, location)
         raise ToolFault(f"The page redirects more than {MAX_REDIRECTS} times.")
 
@@ -121,6 +135,8 @@ class PageReader:
         try:
             kind = response.headers.get("content-type", "text/html").lower()
             if response.is_redirect:
+                if "location" not in response.headers:
+                    raise ToolFault("The page redirects to nowhere.")
                 return b"", response.headers["location"], kind
             if response.is_error:
                 raise ToolFault(f"The page answers {response.status_code}.", transient=response.status_code >= 500)
@@ -147,11 +163,12 @@ class PageReader:
                 break
         return bytes(body)
 
-    async def _text(self, body: bytes, kind: str) -> str:
+    async def _text(self, body: bytes, kind: str, user_id: str) -> str:
         """The readable text of a body; raises ToolFault for HTML that takes too long or too much memory."""
         if "html" not in kind:
             return body.decode("utf-8", errors="replace").strip()
-        told = await asyncio.get_running_loop().run_in_executor(_parsers, _parse, body, self._parse_s)
+        async with self._turns.setdefault(user_id, asyncio.Lock()):
+            told = await asyncio.get_running_loop().run_in_executor(_parsers, _parse, body, self._parse_s)
         if told is None:
             raise ToolFault("The page is too tangled to be read.")
         return told or "The page has no text."
@@ -210,7 +227,7 @@ def page_tool(reader: PageReader) -> ToolSpec:
     """The tool over a reader."""
 
     async def run(call: ToolCall) -> str:
-        return await reader.read(str(call.arguments["url"]))
+        return await reader.read(str(call.arguments["url"]), call.user_id)
 
     return ToolSpec(
         name="page",

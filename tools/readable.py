@@ -6,12 +6,14 @@ a limit. It is given no argument and reads no file.
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 
 from bs4 import BeautifulSoup
 
 MEMORY_BYTES = 512_000_000
+NICE = 10  # what answers people goes first
 HIDDEN = ["script", "style", "noscript", "template", "nav", "header", "footer", "form", "title"]
 
 
@@ -27,6 +29,8 @@ def readable(html: bytes) -> str:
 
 
 if __name__ == "__main__":
+    with suppress(AttributeError, OSError):
+        os.nice(NICE)
     with suppress(ImportError, ValueError, OSError):  # not every system has limits
         import resource
 

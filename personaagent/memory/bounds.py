@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +16,7 @@ from personaagent.ledger.facts import MAX_FACT_CHARS
 from personaagent.memory.importing import MAX_CHOICES, MAX_METADATA_CHARS
 from personaagent.memory.intake import storable_text
 from personaagent.persona.rules import advises, broken_rule
-from personaagent.persona.store import MAX_PIN_CHARS
+from personaagent.persona.store import MAX_PIN_CHARS, MAX_PINS
 from personaagent.types import clauses_of
 
 MAX_TEXT_CHARS = 32_000
@@ -25,10 +27,14 @@ MAX_CRITIQUE_CHARS = 1_000
 MAX_EPOCH = 1_000
 MAX_TRACES = 200  # tool calls of one turn
 MAX_BRIEF_CHARS = 1_000
+MAX_VERSIONS = 10_000
+MAX_REASON_CHARS = 4_000
+MAX_GRANTS = 1_000
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 CLOCKS_DIFFER = timedelta(days=1)
 OWN = ("user", "statistics")  # sources of facts that no model wrote
 
+_KIND = re.compile(r"[\w-]{1,64}")
 _Rule = tuple[Callable[[Any], bool], str]  # what has to hold, and what is said where it does not
 
 
@@ -119,7 +125,16 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
     ),
     "personas": (
         *_dated("created_at", "aligned_through"),
-        (_at_most(MAX_TEXT_CHARS, "reason"), "a version's reason is too long"),
+        (_at_most(MAX_REASON_CHARS, "reason"), "a version's reason is too long"),
+        (_at_most(MAX_NAME_CHARS, "proposer"), "a version's proposer is too long"),
+        (
+            lambda p: all(0 <= (loss or 0) <= 1 for loss in (p.loss_before, p.loss_after)),
+            "a version's loss is not 0 to 1",
+        ),
+        (
+            lambda p: all(_KIND.fullmatch(clause.kind or "own") for clause in clauses_of(p.sections)),
+            "a clause's kind is no name",
+        ),
         (lambda p: p.parent is None or p.parent < p.version, "a persona is its own ancestor"),
         (
             lambda p: all(len(clause.text) <= MAX_CLAUSE_CHARS for clause in clauses_of(p.sections)),
@@ -130,6 +145,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         _ID,
         *_dated("created_at"),
         (_told(MAX_PIN_CHARS), "a pin is empty or too long"),
+        (lambda pin: broken_rule(pin.text) in (None, "address"), "a pin speaks to the assistant's rules"),
         (_at_most(MAX_ID_CHARS, "said_in"), "a pin names no interaction"),
     ),
     "critiques": (
@@ -148,6 +164,12 @@ _WHOLE: tuple[_Rule, ...] = (
     (lambda d: _single(fact.id for fact in d.facts), "a fact is there twice"),
     (_grounded, "a fact stands on an interaction that is not there"),
     (lambda d: [p.version for p in d.personas] == list(range(len(d.personas))), "persona versions are not 0, 1, 2 ..."),
+    (
+        lambda d: max(Counter(pin.origin for pin in d.pins).values(), default=0) <= MAX_PINS,
+        f"there are more than {MAX_PINS} pins of one origin",
+    ),
+    (lambda d: len(d.personas) <= MAX_VERSIONS, f"there are more than {MAX_VERSIONS:,} versions of the persona"),
+    (lambda d: len(d.grants) <= MAX_GRANTS, f"there are more than {MAX_GRANTS:,} grants"),
     (lambda d: len(d.critiques) <= MAX_KEPT, f"there are more than {MAX_KEPT} critiques"),
     (
         lambda d: all(c.version is None or 0 <= c.version < len(d.personas) for c in d.critiques),

@@ -24,16 +24,18 @@ from personaagent.ledger.facts import Facts
 from personaagent.ledger.grants import Grant, Grants
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.users import Users
-from personaagent.memory.bounds import check_bounds
+from personaagent.memory.bounds import CLOCKS_DIFFER, check_bounds
 from personaagent.memory.importing import EXPORT
 from personaagent.memory.indexer import Indexer, Progress
 from personaagent.memory.intake import deep, storable, storable_text
-from personaagent.persona.shape import validate_sections
+from personaagent.persona.seed import TEMPLATE
+from personaagent.persona.shape import from_text, validate_sections
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.ports import Where
+from personaagent.prompts import render
 from personaagent.settings import Settings
 from personaagent.text import clean
-from personaagent.types import Critique, Fact, Interaction, Persona, Pin
+from personaagent.types import Critique, Fact, Interaction, Persona, Pin, Sections
 
 FORMAT = EXPORT
 VERSION = 1
@@ -178,9 +180,13 @@ def _owned(found: UserDocument, user_id: str) -> UserDocument:
     return replace(
         found,
         user_id=user_id,
+        profile_through=_by_now(found.profile_through),
         interactions=tuple(storable(replace(_in_utc(i), user_id=user_id)) for i in found.interactions),
         facts=tuple(replace(f, user_id=user_id, text=storable_text(f.text)) for f in found.facts),
-        personas=tuple(replace(persona, user_id=user_id) for persona in found.personas),
+        personas=tuple(
+            replace(persona, user_id=user_id, aligned_through=_by_now(persona.aligned_through))
+            for persona in found.personas
+        ),
         pins=tuple(replace(pin, user_id=user_id, text=_pinned(pin.text)) for pin in found.pins),
         critiques=tuple(replace(critique, text=storable_text(critique.text)) for critique in found.critiques),
         grants=tuple((tool, kind) for tool, kind in found.grants if kind != "approve"),
@@ -195,7 +201,26 @@ def _allowed(persona: Persona, known: Collection[str], token_budget: int) -> Per
         sections = validate_sections(persona.sections, budget_tokens=token_budget, known_ids=known)
     except InvalidPersona as error:
         raise InputError(f"version {persona.version} of the persona cannot be taken over: {error}") from error
-    return replace(persona, sections=sections)
+    return replace(persona, sections=_kinds_checked(sections))
+
+
+def _kinds_checked(sections: Sections) -> Sections:
+    """The sections, where none but the rules that every persona begins with say that they are such."""
+    rules = {clause.text for clauses in from_text(render("seed")).values() for clause in clauses}
+    return {
+        section: tuple(
+            replace(clause, kind=None) if clause.kind == TEMPLATE and clause.text not in rules else clause
+            for clause in clauses
+        )
+        for section, clauses in sections.items()
+    }
+
+
+def _by_now(moment: datetime | None) -> datetime | None:
+    """What a clock that was ahead says was read already, is not read yet; a time that nobody can read is left alone."""
+    if moment is None or moment.tzinfo is None or moment > datetime.now(UTC) + CLOCKS_DIFFER:
+        return moment
+    return min(moment, datetime.now(UTC))
 
 
 def _pinned(text: str) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Select, delete, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from personaagent.errors import InvalidPersona, PersonaConflict, UnknownPin, UnknownVersion
 from personaagent.ledger.challengers import drop_all
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 MAX_PIN_CHARS = 500
+MAX_PINS = 100  # of one origin; all of them stand in every prompt
 
 
 class LedgerPersonaStore:
@@ -113,13 +114,21 @@ class LedgerPersonaStore:
         said_in: str | None = None,
         replaces: Collection[str] = (),
     ) -> Pin:
-        """Add an instruction in the place of ``replaces``; raises InvalidPersona (empty, over 500 characters)."""
+        """Add an instruction in the place of ``replaces``.
+
+        Raises InvalidPersona where it is empty, has over 500 characters, or is one of over 100 of this origin.
+        """
         now = datetime.now(UTC)
         pin = Pin(
             id=str(uuid4()), user_id=user_id, text=_pinnable(text), created_at=now, origin=origin, said_in=said_in
         )
         async with self._database.write(user_id) as connection:
             await connection.execute(delete(pins).where(pins.c.user_id == user_id, pins.c.id.in_(list(replaces))))
+            held = await connection.scalar(
+                select(func.count()).where(pins.c.user_id == user_id, pins.c.origin == origin)
+            )
+            if (held or 0) >= MAX_PINS:
+                raise InvalidPersona(f"{MAX_PINS} instructions are pinned, which is the most: unpin one first")
             await connection.execute(insert(pins).values(pin_row(pin)))
         return pin
 

@@ -13,7 +13,7 @@ from personaagent.errors import InvalidPersona, PersonaConflict, UnknownPin, Unk
 from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.tables import personas, pins
-from personaagent.persona.store import LedgerPersonaStore
+from personaagent.persona.store import MAX_PINS, LedgerPersonaStore
 from personaagent.ports import PersonaStore
 from personaagent.types import Clause, Persona, Section, Sections
 
@@ -161,6 +161,15 @@ async def test_an_empty_or_overlong_pin_is_refused(store: LedgerPersonaStore, te
     with pytest.raises(InvalidPersona, match="500"):
         await store.pin("ann", text)
     assert await store.pins("ann") == []
+
+
+async def test_what_stands_in_every_prompt_has_an_end(store: LedgerPersonaStore) -> None:
+    made = [await store.pin("ann", f"say {n}") for n in range(MAX_PINS)]
+    with pytest.raises(InvalidPersona, match="unpin one"):
+        await store.pin("ann", "one more")
+    await store.pin("ann", "a wish", origin="wish")
+    await store.pin("ann", "in its place", replaces=[made[0].id])
+    assert len(await store.pins("ann")) == MAX_PINS + 1
 
 
 async def test_forgotten_evidence_leaves_no_word_in_any_version(store: LedgerPersonaStore, database: Database) -> None:

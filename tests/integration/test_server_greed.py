@@ -64,8 +64,30 @@ async def test_a_run_that_asks_for_too_much_is_refused_at_the_door(server: Serve
             assert "InvalidContext" in answer.text
         cron = {"schedule": "0 0 1 1 *", "context": context}
         assert (await client.post("/runs/crons", json=turn() | cron)).status_code == 422
-        steps = await client.post("/runs/wait", json=turn(config={"recursion_limit": 100_000}))
-        assert steps.status_code == 422
+        for told in (
+            {"config": {"recursion_limit": 100_000}},
+            {"config": {"recursion_limit": 1e6}},
+            {"context": {"nonsense": "x" * 150_000}},
+            {"config": {"configurable": {"nonsense": "x" * 150_000}}},
+            {"metadata": {"nonsense": "x" * 150_000}},
+        ):
+            assert (await client.post("/runs/wait", json=turn(**told))).status_code == 422, told.keys()
+            cron = {"schedule": "0 0 1 1 *"} | told
+            assert (await client.post("/runs/crons", json=turn() | cron)).status_code == 422, told.keys()
+
+
+async def test_an_alignment_taken_up_in_the_middle_of_a_copied_thread_is_one_at_a_time_too(server: Server) -> None:
+    async with server.client("sue") as client:
+        run = {"assistant_id": "alignment", "input": {}, "interrupt_after": ["sample_turns"]}
+        first = (await client.post("/threads", json={})).json()["thread_id"]
+        await client.post(f"/threads/{first}/runs/wait", json=run)
+        other = (await client.post(f"/threads/{first}/copy")).json()["thread_id"]
+        assert (await client.get(f"/threads/{other}/state")).json()["next"] == ["refresh_profile"]
+        on = {"assistant_id": "alignment", "input": None}
+        refused = await client.post(f"/threads/{other}/runs/wait", json=on)
+        assert refused.json()["__error__"]["error"] == "AlignmentRunning"
+        assert "__error__" not in (await client.post(f"/threads/{first}/runs/wait", json=on)).json()
+        assert "__error__" not in (await client.post(f"/threads/{other}/runs/wait", json=on)).json()
 
 
 async def test_a_batch_is_made_whole_or_not_at_all(server: Server) -> None:

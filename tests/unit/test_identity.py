@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,11 +175,12 @@ async def test_a_damaged_key_file_lets_nobody_in(by_key: Settings, line: str) ->
         await identify({"X-Api-Key": key}, by_key)
 
 
-async def test_a_line_that_was_never_written_to_its_end_keeps_nobody_out(by_key: Settings) -> None:
+@pytest.mark.parametrize("torn", [b'{"id": "b1", "user', '{"id": "b1", "user_id": "ä'.encode()[:-1], bytes(40)])
+async def test_a_line_that_was_never_written_to_its_end_keeps_nobody_out(by_key: Settings, torn: bytes) -> None:
     path = keys.path_of(by_key)
     key, _ = keys.add(path, "ann")
-    with path.open("a") as out:
-        out.write('{"id": "b1", "user')  # the process was killed here
+    with path.open("ab") as out:
+        out.write(torn)  # the process was killed here
     assert (await identify({"X-Api-Key": key}, by_key)).user_id == "ann"
     other, _ = keys.add(path, "bob")
     for credential, user in ((key, "ann"), (other, "bob")):
@@ -449,3 +453,24 @@ async def test_webhooks_do_not_go_into_the_deployments_own_network(url: str, mon
     await auth._check_webhook("https://93.184.216.34/hook")
     monkeypatch.setattr(auth, "SETTINGS", Settings(webhook_hosts=frozenset({"10.0.0.1"})))
     await auth._check_webhook("http://10.0.0.1/hook")
+
+
+def test_a_webhook_that_leads_on_into_a_private_network_is_stopped_where_the_server_connects() -> None:
+    told = json.loads((Path(__file__).parents[2] / "langgraph.json").read_text())["webhooks"]
+    program = """
+import asyncio, httpx
+from langgraph_api.http import ensure_webhook_http_client
+from langgraph_api.lc_security import SSRFBlockedError
+async def main():
+    client = await ensure_webhook_http_client()
+    for url in ("http://10.0.0.1/", "http://192.168.1.1/", "http://[fd00::1]/", "http://127.0.0.1:9/"):
+        try:
+            await client.client.get(url, timeout=2)
+        except SSRFBlockedError:
+            print("blocked")
+asyncio.run(main())
+"""
+    env = os.environ | {"LANGGRAPH_WEBHOOKS": json.dumps(told), "DATABASE_URI": ":memory:", "REDIS_URI": "x"}
+    env |= {"LANGGRAPH_RUNTIME_EDITION": "inmem"}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines().count("blocked") == 4, done.stderr[-1_000:]

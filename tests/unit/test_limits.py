@@ -164,13 +164,37 @@ def test_one_alignment_of_a_user_at_a_time_and_one_that_fell_silent_holds_nobody
     with pytest.raises(AlignmentRunning):
         limiter.begin_alignment("ann")
     clock.now += ALIGNMENT_S - 1
-    limiter.heard_of_alignment("ann")
+    limiter.go_on_aligning("ann")
     clock.now += ALIGNMENT_S - 1
     assert limiter.aligning("ann") and not limiter.aligning("bob")
     clock.now += 1
     limiter.begin_alignment("ann")
     limiter.end_alignment("ann")
     assert not limiter.aligning("ann")
+
+
+def test_an_alignment_that_is_taken_up_in_its_middle_is_one_of_the_user_too(clock: Clock) -> None:
+    limiter = Limiter(Settings(), clock)
+    limiter.go_on_aligning("ann", "one")
+    with pytest.raises(AlignmentRunning):
+        limiter.go_on_aligning("ann", "two")
+    with pytest.raises(AlignmentRunning):
+        limiter.begin_alignment("ann", "three")
+    limiter.end_alignment("ann", "two")
+    assert limiter.aligning("ann"), "what was refused ends nobody else's"
+    limiter.end_alignment("ann", "one")
+    limiter.go_on_aligning("ann", "two")
+
+
+def test_runs_that_are_put_off_wait_until_they_may_begin(clock: Clock) -> None:
+    limiter = Limiter(Settings(pending_runs=2), clock)
+    limiter.queue_run("ann", "a", after_s=7_200)
+    limiter.queue_run("ann", "b", after_s=7_200)
+    clock.now += WAITING_S + 60
+    with pytest.raises(TooManyRuns):
+        limiter.queue_run("ann", "c", after_s=6_840)
+    clock.now += 7_200
+    limiter.queue_run("ann", "c")
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ async def test_a_session_of_development_mode_is_worth_nothing_on_another_machine
     await services.close()
 
 
-@pytest.mark.parametrize("held", [b"", b"x", b"x" * 31])
+@pytest.mark.parametrize("held", [b"", b"x", b"x" * 31, bytes(64), b"ab" * 32])
 def test_a_secret_that_is_too_short_to_sign_with_is_made_anew(tmp_path: Path, held: bytes) -> None:
     path = tmp_path / "session_secret"
     path.write_bytes(held)

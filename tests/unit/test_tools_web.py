@@ -17,7 +17,12 @@ from personaagent.tools.web_search import web_search_tool
 from personaagent.tools.wikipedia import LiveWikipedia
 
 PUBLIC = "93.184.216.34"
-HOSTS = {"site.example": [PUBLIC], "evil.example": ["10.0.0.5"], "mixed.example": [PUBLIC, "127.0.0.1"]}
+HOSTS = {
+    "site.example": [PUBLIC],
+    "many.example": [PUBLIC],
+    "evil.example": ["10.0.0.5"],
+    "mixed.example": [PUBLIC, "127.0.0.1"],
+}
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -42,14 +47,15 @@ def never(request: httpx.Request) -> httpx.Response:
     ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",  # noqa: S104
      "::1", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::", "localhost", "",
      "192.0.0.192", "168.63.129.16", "192.88.99.1", "fec0::1", "64:ff9b:1::1", "64:ff9b:1::a00:1", "::10.0.0.1",
-     "::7f00:1", "::ffff:0:7f00:1", "3fff::1", "5f00::1"],
+     "::7f00:1", "::ffff:0:7f00:1", "3fff::1", "5f00::1", "100:0:0:1::1", "4000::1", "200::1", "400::7f00:1", "e000::1",
+     "64:ff9b:0:0:0:1:808:808", "2001:470::5efe:7f00:1", "2001:470::200:5efe:a00:1"],
 )  # fmt: skip
 def test_private_addresses_are_not_public(address: str) -> None:
     assert not is_public(address)
 
 
 def test_public_addresses_are_public() -> None:
-    assert is_public(PUBLIC) and is_public("2606:4700::1111")
+    assert is_public(PUBLIC) and is_public("2606:4700::1111") and is_public("64:ff9b::808:808")
 
 
 @pytest.mark.parametrize(
@@ -141,6 +147,26 @@ async def test_html_that_a_parser_never_ends_with_is_given_up_and_keeps_nobody_w
     for read in reading:
         with pytest.raises(ToolFault, match="too tangled"):
             await read
+
+
+async def test_one_user_who_reads_many_tangled_pages_leaves_a_parser_to_the_others() -> None:
+    hostile = answer(b"<!--" * 250_000)
+    pages = page_tool(reader(lambda r: hostile if "many" in r.headers["host"] else answer(b"<p>tea</p>"), parse_s=3.0))
+
+    async def read(user: str, host: str) -> str:
+        return await pages.run(ToolCall(user_id=user, arguments={"url": f"http://{host}/"}))
+
+    greedy = [asyncio.create_task(read("mallory", "many.example")) for _ in range(6)]
+    await asyncio.sleep(0.2)
+    assert await asyncio.wait_for(read("ann", "site.example"), 3.0) == "tea"
+    for one in greedy:
+        one.cancel()
+
+
+@pytest.mark.parametrize("status", [301, 302, 304, 308])
+async def test_a_redirect_that_names_no_place_is_a_fault_of_the_page(status: int) -> None:
+    with pytest.raises(ToolFault):
+        await reader(lambda r: httpx.Response(status)).read("http://site.example/")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ assistant, a thread or a cron holds (``personaagent.inputs.user_of`` reads the i
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ from personaagent.tools.spec import ToolFault
 
 RETRY_AFTER_S: Final = "60"
 MAX_RECURSION: Final = 500  # steps of a run: more than the longest alignment takes
+MAX_TOLD_CHARS: Final = 100_000  # of a run's context, config or metadata, as JSON
 log = logging.getLogger(__name__)
 
 auth = Auth()
@@ -89,11 +91,11 @@ async def create_run(ctx: Auth.types.AuthContext, value: Any) -> dict[str, str]:
         await _check_thread_id(ctx, value)
     run = value["kwargs"]
     await _as_user(ctx, run)
-    steps = (run.get("config") or {}).get("recursion_limit")
-    if isinstance(steps, int) and steps > MAX_RECURSION:
-        raise HTTPException(422, f"config.recursion_limit is {MAX_RECURSION} at most")
+    _check_size(run, value.get("metadata"))
     try:
-        default_services().limiter.queue_run(_user(ctx), str(value.get("run_id")))
+        default_services().limiter.queue_run(
+            _user(ctx), str(value.get("run_id")), float(value.get("after_seconds") or 0)
+        )
     except TooManyRuns as error:
         metrics.refused.labels("pending_runs").inc()
         detail = f"{type(error).__name__}: {error}"
@@ -106,6 +108,7 @@ async def write_cron(ctx: Auth.types.AuthContext, value: Any) -> dict[str, str]:
     """A cron runs as whoever made it, and stays theirs."""
     if value.get("payload") is not None:
         await _as_user(ctx, value["payload"])
+        _check_size(value["payload"], value.get("metadata"))
     if ctx.action == "update" and value.get("metadata") is None:
         return _own(ctx)
     return _marked(ctx, value)
@@ -128,6 +131,7 @@ async def write_assistants(ctx: Auth.types.AuthContext, value: Any) -> bool:
     if any(_named(value)):
         raise _forbidden("an assistant is nobody's in particular: leave user_id out of its context")
     _check_context(value)
+    _check_size(value, value.get("metadata"))
     return True
 
 
@@ -196,6 +200,34 @@ async def _check_webhook(url: str) -> None:
         raise HTTPException(422, "the webhook's address cannot be used") from error
     if inside:
         raise HTTPException(422, "webhooks go to public addresses, or to hosts of PERSONAAGENT_WEBHOOK_HOSTS")
+
+
+def _check_size(run: dict[str, Any], metadata: object) -> None:
+    """Refuse a run, cron or assistant of too many steps, or that carries more beside its input than any field needs."""
+    config = run.get("config") or {}
+    if _number(config.get("recursion_limit")) > MAX_RECURSION:
+        raise HTTPException(422, f"config.recursion_limit is {MAX_RECURSION} at most")
+    told = {
+        "context": run.get("context"),
+        "metadata": [metadata, config.get("metadata")],
+        "config": {name: value for name, value in config.items() if name not in {"configurable", "metadata"}},
+        "config.configurable": {
+            name: value
+            for name, value in (config.get("configurable") or {}).items()
+            if not name.startswith("langgraph_")
+        },
+    }
+    for name, value in told.items():
+        try:
+            long = len(json.dumps(value, default=str, ensure_ascii=False)) > MAX_TOLD_CHARS
+        except RecursionError:
+            long = True
+        if long:
+            raise HTTPException(422, f"{name} has {MAX_TOLD_CHARS:,} characters at most")
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _check_context(run: dict[str, Any]) -> None:

@@ -90,13 +90,13 @@ def read(path: Path) -> dict[str, ApiKey]:
     """All keys by id, in the order in which they were made; empty where there is no file."""
     found: dict[str, ApiKey] = {}
     try:
-        text = path.read_text(encoding="utf-8")
+        held = path.read_bytes()
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise SetupError(f"{path} cannot be read as a key file: {error}") from error
-    lines = text.splitlines()
-    torn = bool(text) and not text.endswith("\n")  # an append that was killed, and so never said that it was done
+    lines = held.split(b"\n")
+    torn = bool(lines[-1])  # an append that was killed, and so never said that it was done
     for number, line in enumerate(lines, 1):
         if not line.strip() or (torn and number == len(lines) and not _whole(line)):
             continue
@@ -175,13 +175,13 @@ def _end_torn(descriptor: int) -> None:
     size = os.fstat(descriptor).st_size
     held = os.pread(descriptor, size, 0)
     last = held[held.rfind(b"\n") + 1 :]
-    if last and _whole(last.decode("utf-8", "replace")):
+    if last and _whole(last):
         os.write(descriptor, b"\n")
     elif last:
         os.ftruncate(descriptor, size - len(last))
 
 
-def _whole(line: str) -> bool:
+def _whole(line: bytes) -> bool:
     try:
         json.loads(line)
     except ValueError:

@@ -31,6 +31,7 @@ PATH: Final = "/me"
 _ISSUER: Final = "personaagent/page"
 _SECRET_BYTES: Final = 48
 MIN_SECRET_BYTES: Final = 32
+MIN_SECRET_KINDS: Final = 8  # different ones among them; zeros are what a power cut leaves of a file
 _log = logging.getLogger(__name__)
 MAX_NAME_CHARS: Final = 80
 
@@ -151,9 +152,9 @@ def kept_secret(path: Path) -> bytes:
     try:
         if path.exists():
             held = path.read_bytes()
-            if len(held) >= MIN_SECRET_BYTES:
+            if len(held) >= MIN_SECRET_BYTES and len(set(held)) >= MIN_SECRET_KINDS:
                 return held
-            _log.error("%s is too short to sign with, and is made anew: everybody signs in again", path)
+            _log.error("%s is too short or too plain to sign with, and is made anew: everybody signs in again", path)
             path.unlink()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
