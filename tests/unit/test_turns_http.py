@@ -59,7 +59,7 @@ async def stream(browser: Browser, user: dict[str, str], path: str, body: dict[s
 
 async def test_an_answer_tells_what_it_stands_on(services: Services) -> None:
     browser = Browser(services)
-    first = await ask(browser, ANN, "Is Solaris a good film?")
+    first = await ask(browser, ANN, "I love slow films. Is Solaris one?")
     told = await ask(browser, ANN, "From now on answer in two sentences. Is Stalker a good film?")
     assert told["answer"] == "An answer."
     assert [memory["id"] for memory in told["recalled"]] == [first["interaction_id"]]
