@@ -26,6 +26,7 @@ from personaagent.ledger.outbox import Outbox
 from personaagent.ledger.turns import Known, Turns
 from personaagent.ledger.users import Users
 from personaagent.limits import Limiter
+from personaagent.memory.backlog import Backlog
 from personaagent.memory.earnest import tells
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.forgetting import Forgetter
@@ -45,7 +46,6 @@ from personaagent.ports import Answer, Embedder, Models
 from personaagent.prompts.hub import set_up_hub
 from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler
 from personaagent.settings import Settings
-from personaagent.telemetry.backlog import Backlog
 from personaagent.tools.spec import ToolSpec
 from personaagent.tracing import set_up_if_wanted
 from personaagent.types import Candidate, Critique, UserProfile

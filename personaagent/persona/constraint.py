@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from personaagent.persona.form import LANGUAGES, Form, features
+from personaagent.form import LANGUAGES, Form, features
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 WORDING = " -> "  # between a word and the one that the user puts in its place, in a value

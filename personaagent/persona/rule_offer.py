@@ -8,9 +8,9 @@ from typing import Any, Final
 from langchain_core.messages import HumanMessage
 
 from personaagent.errors import ModelError
-from personaagent.persona.rules import broken_rule
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
+from personaagent.rules import broken_rule
 from personaagent.text import one_line, skeleton
 
 MAX_CHARS: Final = 160

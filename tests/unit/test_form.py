@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from personaagent.form import distance, features, language_of, sentences, understood
 from personaagent.persona.constraint import _TEXTS, WORDING, Constraint, constraints_of, satisfied
-from personaagent.persona.form import distance, features, language_of, sentences, understood
-from personaagent.persona.rules import broken_rule
+from personaagent.rules import broken_rule
 
 LISTED = "Sure! Here are some tips:\n\n- One tip, **bold**.\n- Two tips.\n\nLet me know if you need more help!"
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from personaagent.errors import InvalidPersona
 from personaagent.persona.edit import diff, read_edit
-from personaagent.persona.rules import advises, broken_rule
 from personaagent.persona.shape import change, fit, from_text, sound_clauses, to_text, token_count, validate_sections
+from personaagent.rules import advises, broken_rule
 from personaagent.text import one_line
 from personaagent.types import Clause, Section, Sections
 

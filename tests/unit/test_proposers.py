@@ -7,7 +7,7 @@ import pytest
 from fakes_alignment import ScriptedModels, interaction, simulation
 
 from personaagent.errors import ModelOutputInvalid, ModelUnreachable, SetupError
-from personaagent.memory.statistics import counted_kind
+from personaagent.labels.statistics import counted_kind
 from personaagent.persona.critique import KEEP, critique
 from personaagent.persona.proposers import ProposalContext, Proposer, Refusal
 from personaagent.persona.proposers.contrast import ContrastProposer

@@ -9,8 +9,8 @@ from fakes_alignment import interaction
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
 from personaagent.grounding import mark_used
-from personaagent.memory.statistics import is_statistic
-from personaagent.memory.tool_record import tool_record, tool_uses
+from personaagent.labels.statistics import is_statistic
+from personaagent.labels.tool_record import tool_record, tool_uses
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.proposers.histogram import HistogramProposer
 from personaagent.persona.proposers.tooling import tool_clauses

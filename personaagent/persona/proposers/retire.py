@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from personaagent.memory.statistics import counted_kind
+from personaagent.labels.statistics import counted_kind
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.proposers.renew import renew
 from personaagent.types import Candidate

@@ -19,7 +19,7 @@ from langchain_core.messages import HumanMessage
 
 from personaagent.errors import ModelError
 from personaagent.feedback import Feedback
-from personaagent.persona.answers import answer_from_text, bare
+from personaagent.labels.answers import answer_from_text, bare
 from personaagent.ports import EpisodicMemory, Models
 from personaagent.prompts import quote, render
 from personaagent.text import one_line, skeleton
