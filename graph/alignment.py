@@ -27,12 +27,9 @@ from personaagent.nodes.alignment.simulate import simulate
 from personaagent.pace import Allowance, seconds_allowed
 from personaagent.persona.proposers import Proposer
 from personaagent.persona.proposers.comments import CommentsProposer
-from personaagent.persona.proposers.contrast import ContrastProposer
+from personaagent.persona.proposers.counted import CONTRAST, EXAMPLES, HISTOGRAM, RetireProposer
 from personaagent.persona.proposers.edits import EditsProposer
-from personaagent.persona.proposers.examples import ExamplesProposer
 from personaagent.persona.proposers.gradient import GradientProposer
-from personaagent.persona.proposers.histogram import HistogramProposer
-from personaagent.persona.proposers.retire import RetireProposer
 from personaagent.racing import Race
 from personaagent.simulation import Simulator
 from personaagent.state import AlignmentInput, AlignmentOutput, AlignmentState
@@ -62,9 +59,9 @@ def proposers_of(services: Services) -> tuple[tuple[Proposer, ...], Proposer | N
     default = (
         EditsProposer(),
         CommentsProposer(models),
-        ExamplesProposer(),
-        HistogramProposer(),
-        ContrastProposer(),
+        EXAMPLES,
+        HISTOGRAM,
+        CONTRAST,
         RetireProposer(),
     )
     return (*services.proposers, *default), GradientProposer(models)
