@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from personaagent.evals.tasks import Metric
-from personaagent.persona.loss import common_subsequence
+from personaagent.labels.loss import common_subsequence
 
 Pair = tuple[str, str]  # (answer, truth)
 Score = Callable[[Sequence[Pair]], float]

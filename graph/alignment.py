@@ -15,6 +15,7 @@ from langgraph.runtime import Runtime
 from personaagent.context import Context
 from personaagent.graph.respond import answering
 from personaagent.graph.services import Services
+from personaagent.labels.loss import TextLoss
 from personaagent.nodes.alignment.commit_persona import commit_persona
 from personaagent.nodes.alignment.critique import critique
 from personaagent.nodes.alignment.edit_persona import edit_persona, planned, provable
@@ -24,15 +25,11 @@ from personaagent.nodes.alignment.refresh_profile import refresh_profile
 from personaagent.nodes.alignment.sample_turns import sample_turns
 from personaagent.nodes.alignment.simulate import simulate
 from personaagent.pace import Allowance, seconds_allowed
-from personaagent.persona.loss import TextLoss
 from personaagent.persona.proposers import Proposer
 from personaagent.persona.proposers.comments import CommentsProposer
-from personaagent.persona.proposers.contrast import ContrastProposer
+from personaagent.persona.proposers.counted import CONTRAST, EXAMPLES, HISTOGRAM, RetireProposer
 from personaagent.persona.proposers.edits import EditsProposer
-from personaagent.persona.proposers.examples import ExamplesProposer
 from personaagent.persona.proposers.gradient import GradientProposer
-from personaagent.persona.proposers.histogram import HistogramProposer
-from personaagent.persona.proposers.retire import RetireProposer
 from personaagent.racing import Race
 from personaagent.simulation import Simulator
 from personaagent.state import AlignmentInput, AlignmentOutput, AlignmentState
@@ -62,9 +59,9 @@ def proposers_of(services: Services) -> tuple[tuple[Proposer, ...], Proposer | N
     default = (
         EditsProposer(),
         CommentsProposer(models),
-        ExamplesProposer(),
-        HistogramProposer(),
-        ContrastProposer(),
+        EXAMPLES,
+        HISTOGRAM,
+        CONTRAST,
         RetireProposer(),
     )
     return (*services.proposers, *default), GradientProposer(models)

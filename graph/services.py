@@ -26,6 +26,7 @@ from personaagent.ledger.outbox import Outbox
 from personaagent.ledger.turns import Known, Turns
 from personaagent.ledger.users import Users
 from personaagent.limits import Limiter
+from personaagent.memory.backlog import Backlog
 from personaagent.memory.earnest import tells
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.forgetting import Forgetter
@@ -45,7 +46,6 @@ from personaagent.ports import Answer, Embedder, Models
 from personaagent.prompts.hub import set_up_hub
 from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler
 from personaagent.settings import Settings
-from personaagent.telemetry.backlog import Backlog
 from personaagent.tools.spec import ToolSpec
 from personaagent.tracing import set_up_if_wanted
 from personaagent.types import Candidate, Critique, UserProfile
@@ -87,7 +87,7 @@ class Services:
             )
         set_up_if_wanted(self.settings)
         set_up_hub(self.settings)
-        self._given, self._tools = models, tools
+        self._models, self._tools = models, tools
         self.embedder: Embedder = embedder or embedder_from(self.settings)
         self.database = database_from(self.settings)
         self.interactions = Interactions(self.database)
@@ -126,14 +126,14 @@ class Services:
         self.seeds = Seeds(self.personas, self.semantic, self.episodic)
         self.statements = Statements(self.episodic, self.facts, self.forgetter)
 
-    @cached_property
+    @property
     def models(self) -> Models:
-        """The chat models: those handed in, else those of the settings."""
-        if self._given is not None:
-            return self._given
-        from personaagent.models.chat import ModelsFromSettings  # and LangChain, which no data command needs
+        """The chat models: those handed in, else those of the settings, made when they are first asked for."""
+        if self._models is None:
+            from personaagent.models.chat import ModelsFromSettings  # and LangChain, which no data command needs
 
-        return ModelsFromSettings(self.settings)
+            self._models = ModelsFromSettings(self.settings)
+        return self._models
 
     @cached_property
     def reader(self) -> Reader:
@@ -230,8 +230,8 @@ class Services:
     async def close(self) -> None:
         """Flush and release what is open."""
         await self.indexer.close()
-        if "models" in self.__dict__ or self._given:
-            await self.models.close()
+        if self._models is not None:
+            await self._models.close()
         await self.index.close()
         await self.database.close()
 

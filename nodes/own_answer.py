@@ -14,8 +14,8 @@ from langgraph.runtime import Runtime
 from personaagent.context import Context
 from personaagent.conversation import build_messages
 from personaagent.errors import OwnAnswerFailed, PersonaAgentError
+from personaagent.labels.loss import answer_from_text
 from personaagent.models.meter import counting
-from personaagent.persona.loss import answer_from_text
 from personaagent.ports import Answer
 from personaagent.state import RespondState
 from personaagent.text import one_line

@@ -12,8 +12,8 @@ from personaagent.context import Context
 from personaagent.errors import StoreError
 from personaagent.head import VOTERS, vote
 from personaagent.inputs import user_of
+from personaagent.labels.drift import turned_since
 from personaagent.memory.earnest import tells
-from personaagent.memory.turned import turned_since
 from personaagent.ports import EpisodicMemory, SemanticMemory, Where
 from personaagent.state import RespondState
 from personaagent.turn import personalized, query_of, without

@@ -17,7 +17,7 @@ from personaagent.feedback import Feedback
 from personaagent.grounding import mark_used
 from personaagent.head import PREDICTED_KEY
 from personaagent.inputs import user_of
-from personaagent.memory.implicit import reaction
+from personaagent.labels.implicit import reaction
 from personaagent.memory.statements import STATEMENT_KEY, WISH, is_statement
 from personaagent.ports import EpisodicMemory
 from personaagent.state import AgentState

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import exp, log
 from typing import TYPE_CHECKING
 
-from personaagent.persona.answers import number
+from personaagent.labels.answers import number
 from personaagent.types import Interaction, Recall
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from langchain_core.messages import HumanMessage
 from personaagent.context import Context
 from personaagent.errors import PersonaAgentError
 from personaagent.grounding import mark_used
-from personaagent.memory.turned import turned_since
+from personaagent.labels.drift import turned_since
+from personaagent.labels.loss import TextLoss, expected_loss, loss
 from personaagent.models.tokens import count_tokens
-from personaagent.persona.loss import TextLoss, expected_loss, loss
 from personaagent.ports import PersonaStore, SemanticMemory
 from personaagent.state import RespondState
 from personaagent.types import Interaction, Persona, Recall, Sections, Simulation, UserProfile

@@ -55,3 +55,8 @@ def _hidden(char: str) -> bool:
 
 def _takes_joiner(before: str, after: str) -> bool:
     return not (before.isascii() or after.isascii() or before in _JOINERS or after in _JOINERS)
+
+
+def fold(text: str) -> str:
+    """Lower case without accents, character by character, so that places in it are places in the text."""
+    return "".join(unicodedata.normalize("NFD", char)[0].lower()[0] for char in text)

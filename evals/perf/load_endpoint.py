@@ -18,8 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from personaagent.evals.perf.alignment_endpoint import USAGE, fill
-
+USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 CANARY = re.compile(r"canary-[0-9a-f]{12}")
 TOOL_TURNS = 10  # every so manieth turn of a user calls a tool
 _TURN = re.compile(r"turn (\d+)\b")
@@ -38,6 +37,23 @@ def running(seconds: float, fail_every: int) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def fill(schema: dict[str, Any], defs: dict[str, Any] | None = None) -> Any:
+    """A value of that JSON schema."""
+    defs = defs or schema.get("$defs", {})
+    if "$ref" in schema:
+        return fill(defs[schema["$ref"].rsplit("/", 1)[-1]], defs)
+    if "anyOf" in schema:
+        return fill(schema["anyOf"][0], defs)
+    if "enum" in schema:
+        return schema["enum"][-1]
+    kind = schema.get("type")
+    if kind == "object":
+        return {name: fill(inner, defs) for name, inner in schema.get("properties", {}).items()}
+    if kind == "array":
+        return [fill(schema["items"], defs)] if "items" in schema else []
+    return {"number": 1, "integer": 1, "boolean": True}.get(str(kind), "Likes strong tea with milk.")
 
 
 def reply(body: dict[str, Any]) -> dict[str, Any]:

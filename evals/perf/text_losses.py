@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from itertools import combinations
 
+from personaagent.labels.loss import TextLoss, loss, similarity
 from personaagent.models.embedder import MiniLMEmbedder
-from personaagent.persona.loss import TextLoss, loss, similarity
 from personaagent.ports import Embedder
 
 

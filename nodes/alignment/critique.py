@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.inputs import user_of
-from personaagent.memory.tool_record import tool_record
+from personaagent.labels.tool_record import tool_record
 from personaagent.models.meter import Meter, booked, metering
 from personaagent.pace import elapsed
 from personaagent.persona.critique import critique as write_critique

@@ -101,7 +101,7 @@ def _shared_out(
         while True:
             older, newer = split(labelled, context.align_batch, size, holding=holding)
             best = *with_witnesses(older, newer, labelled), 0
-            gains = [_to_win(i, base) for i in best[1]]
+            gains = [_gain_left(i, base) for i in best[1]]
             needed = labels_needed(evidence, gains) if any(gains) else labels_needed(evidence, [1.0] * len(gains))
             if not needed or len(newer) < size:
                 break
@@ -112,7 +112,7 @@ def _shared_out(
     return best
 
 
-def _to_win(label: Interaction, base: Persona) -> float:
+def _gain_left(label: Interaction, base: Persona) -> float:
     """The most that a label can bring a candidate, as far as it is known before anybody is simulated."""
     untouched = label.ground_truth == label.response and lived(label, base)
     return 0.0 if untouched else to_win(None, belief(label))

@@ -76,13 +76,6 @@ class Worker:
         await self._jobs.done(job)
         return done
 
-    async def all_due(self) -> list[Done]:
-        """Carry out whatever is due now."""
-        done = []
-        while (one := await self.next()) is not None:
-            done.append(one)
-        return done
-
     async def forever(self, told: Callable[[Done], None]) -> None:
         """Carry out jobs as they fall due, until cancelled; a queue that cannot be read is tried again."""
         while True:

@@ -13,10 +13,10 @@ from personaagent.errors import InputError
 from personaagent.feedback import MAX_COMMENT_CHARS
 from personaagent.ledger.critiques import MAX_KEPT
 from personaagent.ledger.facts import MAX_FACT_CHARS
+from personaagent.masking import storable_text
 from personaagent.memory.importing import MAX_CHOICES, MAX_METADATA_CHARS
-from personaagent.memory.intake import storable_text
-from personaagent.persona.rules import advises, broken_rule
 from personaagent.persona.store import MAX_PIN_CHARS, MAX_PINS
+from personaagent.rules import advises, broken_rule
 from personaagent.types import clauses_of
 
 MAX_TEXT_CHARS = 32_000

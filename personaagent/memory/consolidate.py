@@ -15,15 +15,15 @@ from typing import Any, Literal
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from personaagent.errors import ContextTooLong, ModelError, ModelOutputInvalid, ModelRefused
+from personaagent.labels.answers import numbered
+from personaagent.labels.statistics import is_statistic, statistic_facts
 from personaagent.memory.earnest import bears, may_stand, of_oneself, tells
-from personaagent.memory.own_words import MIN_PASTED_WORDS, own_words
-from personaagent.memory.statistics import is_statistic, statistic_facts
 from personaagent.memory.supported import supported
 from personaagent.models.tokens import count_messages
-from personaagent.persona.answers import numbered
-from personaagent.persona.rules import advises, broken_rule
+from personaagent.own_words import MIN_PASTED_WORDS, own_words
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
+from personaagent.rules import advises, broken_rule
 from personaagent.text import clean, one_line
 from personaagent.types import Fact, FactOperation, Interaction
 

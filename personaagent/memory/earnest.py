@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from personaagent.memory.own_words import own_words
+from personaagent.own_words import own_words
 from personaagent.text import skeleton, unmarked
 
 TOLD_CHARS = 500  # of a message; what is longer is pasted

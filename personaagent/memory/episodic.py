@@ -12,8 +12,8 @@ from personaagent.errors import HomeInUse, IndexUnavailable, LedgerUnavailable, 
 from personaagent.feedback import Feedback
 from personaagent.inputs import check_user_id
 from personaagent.ledger.interactions import Interactions
+from personaagent.masking import deep, storable, storable_feedback
 from personaagent.memory.indexer import Indexer
-from personaagent.memory.intake import deep, storable, storable_feedback
 from personaagent.memory.ranking import by_words, ranked
 from personaagent.memory.spool import Spool, Waiting, WaitingFeedback, deliver
 from personaagent.memory.statements import is_statement

@@ -16,6 +16,7 @@ from sqlalchemy import delete
 
 from personaagent.errors import InputError, PersonaAgentError, UnknownInteraction
 from personaagent.inputs import check_user_id
+from personaagent.labels.statistics import statistic_facts
 from personaagent.ledger.candidates import Candidates
 from personaagent.ledger.challengers import Challengers
 from personaagent.ledger.critiques import Critiques
@@ -27,7 +28,6 @@ from personaagent.ledger.jobs import Jobs
 from personaagent.ledger.tables import facts as facts_table
 from personaagent.ledger.users import Users
 from personaagent.memory.indexer import Indexer
-from personaagent.memory.statistics import statistic_facts
 from personaagent.persona.store import LedgerPersonaStore, without_evidence
 from personaagent.ports import Where
 from personaagent.turn import RUN_KEY

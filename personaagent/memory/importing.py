@@ -20,6 +20,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from personaagent.errors import BadRow
 from personaagent.inputs import check_user_id, moment_of
+from personaagent.masking import deep
 from personaagent.memory.histories import (
     Place,
     form_of,
@@ -33,7 +34,6 @@ from personaagent.memory.histories import (
     rows_of_table,
 )
 from personaagent.memory.indexer import Progress
-from personaagent.memory.intake import deep
 from personaagent.ports import EpisodicMemory
 from personaagent.types import Interaction
 

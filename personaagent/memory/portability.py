@@ -24,10 +24,10 @@ from personaagent.ledger.facts import Facts
 from personaagent.ledger.grants import Grant, Grants
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.users import Users
+from personaagent.masking import deep, storable, storable_text
 from personaagent.memory.bounds import CLOCKS_DIFFER, check_bounds
 from personaagent.memory.importing import EXPORT
 from personaagent.memory.indexer import Indexer, Progress
-from personaagent.memory.intake import deep, storable, storable_text
 from personaagent.persona.seed import TEMPLATE
 from personaagent.persona.shape import from_text, validate_sections
 from personaagent.persona.store import LedgerPersonaStore

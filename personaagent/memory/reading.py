@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from personaagent.labels.implicit import infer_by_model
+from personaagent.labels.statistics import HISTORY, statistic_facts
 from personaagent.ledger.budget import Budget
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions
 from personaagent.memory.consolidate import MAX_READ, Reading, summarized
-from personaagent.memory.implicit import infer_by_model
 from personaagent.memory.statements import is_wish
-from personaagent.memory.statistics import HISTORY, statistic_facts
 from personaagent.models.meter import metering
 from personaagent.ports import EpisodicMemory, Models, SemanticMemory, Where
 from personaagent.types import Fact, UserProfile

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from personaagent.errors import IndexUnavailable, ModelError, SetupError
 from personaagent.inputs import check_user_id
 from personaagent.ledger.facts import Facts
-from personaagent.memory.intake import storable_text
+from personaagent.masking import storable_text
 from personaagent.models.tokens import count_tokens
 from personaagent.ports import Embedder
 from personaagent.types import Fact, FactOperation, UserProfile

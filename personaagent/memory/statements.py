@@ -14,8 +14,8 @@ from uuid import uuid4
 
 from personaagent.errors import InvalidFact, UnknownFact
 from personaagent.ledger.facts import MAX_FACT_CHARS, Facts
+from personaagent.masking import storable_text
 from personaagent.memory.forgetting import Forgetter, Selection
-from personaagent.memory.intake import storable_text
 from personaagent.ports import EpisodicMemory, Where
 from personaagent.types import Fact, FactOperation, Interaction
 

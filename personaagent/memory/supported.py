@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from personaagent.memory.earnest import of_oneself
-from personaagent.memory.own_words import own_words
+from personaagent.own_words import own_words
 from personaagent.text import skeleton
 from personaagent.types import Interaction
 

@@ -30,8 +30,8 @@ from langgraph.store.base import (
 from personaagent.errors import ForeignNamespace, InvalidItem, SetupError, UnknownInteraction
 from personaagent.inputs import check_user_id
 from personaagent.library.agent import PersonaAgent
+from personaagent.masking import deep
 from personaagent.memory.forgetting import Selection
-from personaagent.memory.intake import deep
 from personaagent.middleware.nodes import run_user, services_of
 from personaagent.ownership import owner_of
 from personaagent.ports import Where

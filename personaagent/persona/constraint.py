@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from personaagent.persona.form import LANGUAGES, Form, features
+from personaagent.form import LANGUAGES, Form
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 WORDING = " -> "  # between a word and the one that the user puts in its place, in a value
@@ -37,12 +37,6 @@ class Constraint:
         if self.name == "wording":
             return wording_clause([self])
         return _TEXTS[self.name].format(self.value)
-
-
-def satisfied(constraints: Sequence[Constraint], text: str) -> bool:
-    """Whether a text has all of them."""
-    form = features(text)
-    return all(one.holds(text, form) for one in constraints)
 
 
 def shape_clause(parts: Sequence[Constraint]) -> str:

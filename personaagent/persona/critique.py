@@ -9,10 +9,10 @@ from typing import Any
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from personaagent.errors import ModelError
-from personaagent.persona.form import understood
-from personaagent.persona.rules import broken_rule
+from personaagent.form import understood
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
+from personaagent.rules import broken_rule
 from personaagent.text import one_line
 from personaagent.types import Critique, Interaction, Sections, Simulation, TextualLoss, ToolTrace, evidence_of
 

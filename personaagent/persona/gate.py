@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, replace
 from math import exp, log, pi
 from typing import Any, Literal
 
-from personaagent.persona.answers import bare
+from personaagent.labels.answers import bare
 from personaagent.persona.shape import token_count
 from personaagent.types import Candidate, Simulation, Verdict
 

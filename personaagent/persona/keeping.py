@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+from personaagent.form import features, sentences
 from personaagent.persona.constraint import WORDING, Constraint, constraints_of
-from personaagent.persona.form import features, sentences
 
 _Told = Mapping[str, Sequence[Constraint]]
 _Keep = Callable[[str, Constraint, _Told], str]  # of a text, what is stated, and all that is

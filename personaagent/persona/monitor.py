@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from personaagent.errors import PersonaConflict
-from personaagent.persona.loss import loss
+from personaagent.labels.loss import loss
 from personaagent.ports import EpisodicMemory, PersonaStore, Where
 from personaagent.telemetry import metrics
 from personaagent.types import Interaction, Persona

@@ -9,9 +9,9 @@ from langchain_core.messages import HumanMessage
 
 from personaagent.errors import ModelError
 from personaagent.persona.proposers.edits import edits_in, group, rules_by_task
-from personaagent.persona.rules import broken_rule
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
+from personaagent.rules import broken_rule
 from personaagent.text import one_line, skeleton
 from personaagent.types import Clause, Interaction
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from personaagent.errors import PersonaConflict
-from personaagent.memory.statistics import HISTORY, describe
+from personaagent.labels.statistics import HISTORY, describe
 from personaagent.persona.shape import fit, from_text, sound_clauses
 from personaagent.ports import EpisodicMemory, PersonaStore, SemanticMemory, Where
 from personaagent.prompts import render

@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 
 from personaagent.errors import InvalidPersona
 from personaagent.models.tokens import count_tokens
-from personaagent.persona.rules import broken_rule
+from personaagent.rules import broken_rule
 from personaagent.text import clean
 from personaagent.types import Clause, Section, Sections
 

@@ -9,12 +9,12 @@ from typing import Any, Final
 from langchain_core.messages import HumanMessage
 
 from personaagent.errors import InvalidPersona, ModelError
-from personaagent.memory.intake import storable_text
-from personaagent.persona.rules import broken_rule
-from personaagent.persona.wishes import MAX_WISH_CHARS, Wish, fold, may_be_wish, subject_of, wishes_in
+from personaagent.masking import storable_text
+from personaagent.persona.wishes import MAX_WISH_CHARS, Wish, may_be_wish, subject_of, wishes_in
 from personaagent.ports import EpisodicMemory, Models, PersonaStore, Where
 from personaagent.prompts import quote, render
-from personaagent.text import clean, one_line, skeleton
+from personaagent.rules import broken_rule
+from personaagent.text import clean, fold, one_line, skeleton
 from personaagent.types import Pin
 
 MAX_WISHES: Final = 20  # of a user

@@ -15,8 +15,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from personaagent.persona.rules import broken_rule
-from personaagent.text import clean
+from personaagent.rules import broken_rule
+from personaagent.text import clean, fold
 
 MAX_WISH_CHARS: Final = 200
 MAX_MESSAGE_CHARS: Final = 500
@@ -69,11 +69,6 @@ def subject_of(text: str) -> Subject | None:
     """What a wish is about, where there can be only one of it."""
     folded = fold(text)
     return next((name for name, pattern in _SUBJECTS.items() if pattern.search(folded)), None)
-
-
-def fold(text: str) -> str:
-    """Lower case without accents, character by character, so that places in it are places in the text."""
-    return "".join(unicodedata.normalize("NFD", char)[0].lower()[0] for char in text)
 
 
 # What lasts. STRONG says so wherever it stands, FUTURE and ALWAYS only beside an object that answers can have.

@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 
 from langsmith.utils import LangSmithError, LangSmithWarning, get_tracer_project
 
-from personaagent.persona.loss import loss
+from personaagent.labels.loss import loss
 from personaagent.tracing.client import RedactingClient, tracing_client
 from personaagent.tracing.redaction import Redaction
 from personaagent.tracing.runs import TRACE_KEY

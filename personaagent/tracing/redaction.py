@@ -20,7 +20,7 @@ from uuid import UUID
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel
 
-from personaagent.memory.masking import mask_secrets
+from personaagent.masking import mask_secrets
 from personaagent.ownership import is_alignment_thread
 from personaagent.telemetry.logs import hashed_user, keyed_hash
 

@@ -12,9 +12,9 @@ from personaagent.context import Context
 from personaagent.errors import ModelOutputInvalid, ModelUnreachable
 from personaagent.graph.alignment import build_alignment
 from personaagent.graph.services import Services
-from personaagent.persona.rules import broken_rule
 from personaagent.persona.seed import seed_sections
 from personaagent.ports import Role
+from personaagent.rules import broken_rule
 from personaagent.types import Persona, Section, UserProfile
 from scripted import ScriptedModels
 

@@ -176,7 +176,8 @@ async def test_a_job_of_an_older_program_is_carried_out_as_far_as_it_is_understo
     past = datetime.now(UTC) - timedelta(seconds=1)
     await services.jobs.enqueue("ann", ALIGNMENT, {"user_id": "eve", "align_batch": 2, "gone_setting": 1}, past)
     await services.jobs.enqueue("bob", "unknown work", {}, past)
-    done = {one.user_id: one for one in await Worker(services).all_due()}
+    worker = Worker(services)
+    done = {one.user_id: one for one in (await worker.next(), await worker.next()) if one is not None}
     assert "at least 2 are needed" in done["ann"].outcome
     assert done["bob"].error == "no work is called 'unknown work'"
     assert await services.jobs.depth() == 0

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -180,14 +179,3 @@ def test_a_missing_extra_is_named(
         expect=1,
     )
     assert f"pip install 'personaagent[{extra}]'" in said
-
-
-def test_the_image_installs_what_the_extras_name() -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    lines = (ROOT / "langgraph.json").read_text()
-    assert [
-        need
-        for needs in extras.values()
-        for need in needs
-        if f"'{need}'" not in lines and not need.startswith("langchain>")
-    ] == []

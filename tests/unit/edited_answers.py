@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from fakes_alignment import interaction
 
-from personaagent.persona.form import features, sentences
+from personaagent.form import features, sentences
 from personaagent.types import Interaction
 
 ANSWERS = (

@@ -682,7 +682,7 @@ def figures() -> dict[str, dict[str, int | float]]:
     """By language: real reactions, how many are found, how many labels of all messages are wrong, what that makes."""
     from fakes_alignment import interaction
 
-    from personaagent.memory.implicit import reaction
+    from personaagent.labels.implicit import reaction
 
     def label(query: str, answer: str, message: str) -> str | None:
         found = reaction(interaction(1, query, None, response=answer), message)

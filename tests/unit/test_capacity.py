@@ -1,17 +1,15 @@
-"""The arithmetic of the capacity plan, and what quantization does to a ranking."""
+"""The arithmetic of the capacity plan."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from personaagent.context import Context
 from personaagent.evals.perf.capacity import ALIGNMENT_CALLS, ALIGNMENT_TOKENS, USERS, Assumptions, plan, table
 from personaagent.evals.perf.capacity_costs import Costs, Profile, memories
-from personaagent.evals.perf.quantization import binary, int8, recall
 from personaagent.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,12 +78,3 @@ def test_memories_are_in_order_labelled_and_their_own_users() -> None:
     made = memories([{"title": "a", "text": "b", "category": "c"}], "ann", 3)
     assert len({i.id for i in made}) == 3 and {i.user_id for i in made} == {"ann"}
     assert made == sorted(made, key=lambda i: i.created_at)
-
-
-def test_the_whole_vectors_lose_nothing_and_rescoring_brings_back_what_a_bit_loses() -> None:
-    vectors = np.random.default_rng(1).standard_normal((200, 64)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    assert recall(vectors, vectors) == 1.0
-    rough, rescored = recall(vectors, binary(vectors)), recall(vectors, binary(vectors), 4)
-    assert rough < rescored < 1.0 and rough < recall(vectors, int8(vectors))
-    assert recall(vectors, binary(vectors), 20) == 1.0  # all are ranked again

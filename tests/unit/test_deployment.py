@@ -65,6 +65,24 @@ def test_the_image_is_pinned_holds_the_project_and_installs_it(dockerfile: str) 
     assert "libgomp1" in dockerfile  # xllamacpp is linked against it and slim images are without
 
 
+def test_the_image_installs_what_is_locked_but_for_what_its_server_pins(dockerfile: str, tmp_path: Path) -> None:
+    assert "ADD requirements.lock pyproject.toml /lock/" in dockerfile
+    (line,) = re.findall(r"^RUN (cd /lock .*)$", dockerfile, re.M)
+    for name in ("requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "constraints.txt").write_text("langgraph>=1\n# a note\nStarlette==1.0\n")
+    here = line.replace("/lock", str(tmp_path)).replace("/api/", f"{tmp_path}/").replace("uv pip", "echo uv pip")
+    said = subprocess.run(["bash", "-ec", here], capture_output=True, text=True, check=True).stdout
+    assert said.endswith("-c locked.txt --all-extras -r pyproject.toml\n")
+    locked = (tmp_path / "locked.txt").read_text().splitlines()
+    names = {entry.partition("==")[0] for entry in locked}
+    assert {"langgraph", "starlette"}.isdisjoint(names) and {"langgraph-sdk", "uvicorn", "asyncpg"} <= names
+    pinned = set(re.findall(r"^([a-z0-9][\w.-]*==\S+)", (ROOT / "requirements.lock").read_text(), re.M))
+    assert {entry.split()[0] for entry in locked} == {
+        entry for entry in pinned if not entry.startswith(("langgraph==", "starlette=="))
+    }
+
+
 def test_what_the_image_is_told_of_graphs_and_identity_survives_the_shells_quoting(dockerfile: str) -> None:
     told = {}
     for line in dockerfile.splitlines():

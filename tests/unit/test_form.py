@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personaagent.persona.constraint import _TEXTS, WORDING, Constraint, constraints_of, satisfied
-from personaagent.persona.form import distance, features, language_of, sentences, understood
-from personaagent.persona.rules import broken_rule
+from personaagent.form import distance, features, language_of, sentences, understood
+from personaagent.persona.constraint import _TEXTS, WORDING, Constraint, constraints_of
+from personaagent.rules import broken_rule
 
 LISTED = "Sure! Here are some tips:\n\n- One tip, **bold**.\n- Two tips.\n\nLet me know if you need more help!"
 
@@ -157,5 +157,8 @@ def test_constraints_are_read_out_of_clauses(clause: str, stated: list[Constrain
 
 
 def test_a_text_satisfies_all_or_not() -> None:
-    assert satisfied(constraints_of("Answer in one sentence of at most 5 words, without lists."), "It is so.")
-    assert not satisfied(constraints_of("Answer in one sentence of at most 2 words."), "It is so.")
+    form = features("It is so.")
+    asked = constraints_of("Answer in one sentence of at most 5 words, without lists.")
+    assert asked and all(one.holds("It is so.", form) for one in asked)
+    asked = constraints_of("Answer in one sentence of at most 2 words.")
+    assert not all(one.holds("It is so.", form) for one in asked)

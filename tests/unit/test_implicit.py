@@ -9,7 +9,7 @@ from fakes_alignment import ScriptedModels, interaction
 from ordinary_talk import DIALOGUES, ORDINARY, REACTIONS, figures
 
 from personaagent.errors import ModelUnreachable
-from personaagent.memory.implicit import reaction, reaction_by_model
+from personaagent.labels.implicit import reaction, reaction_by_model
 from personaagent.types import Interaction
 
 GENRES = ("jazz", "rock", "Neue Musik")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from personaagent.form import features
 from personaagent.persona.constraint import _TEXTS, Constraint, constraints_of
-from personaagent.persona.form import features
 from personaagent.persona.keeping import in_form, mechanical
 
 PROSE = "One two three. Four five six. Seven."

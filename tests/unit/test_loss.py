@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personaagent.persona.loss import TextLoss, answer_from_text, contradiction, expected_loss, loss, similarity
+from personaagent.labels.loss import TextLoss, answer_from_text, contradiction, expected_loss, loss, similarity
 from personaagent.types import Interaction
 from scripted import HashEmbedder
 

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personaagent.errors import InvalidPersona
-from personaagent.persona.edit import diff, read_edit
-from personaagent.persona.rules import advises, broken_rule
+from personaagent.persona.edit import read_edit
 from personaagent.persona.shape import change, fit, from_text, sound_clauses, to_text, token_count, validate_sections
+from personaagent.rules import advises, broken_rule
 from personaagent.text import one_line
 from personaagent.types import Clause, Section, Sections
 
@@ -226,19 +226,6 @@ def test_an_edited_text_keeps_the_evidence_of_the_clauses_it_keeps() -> None:
 def test_an_edit_cannot_grant_rights() -> None:
     with pytest.raises(InvalidPersona, match="rights"):
         read_edit("## who\n- I am an administrator.", SECTIONS, budget_tokens=600)
-
-
-_words = st.lists(st.sampled_from(["red", "blue", "green", "short", "long"]), min_size=1, max_size=6).map(" ".join)
-_sections = st.dictionaries(
-    st.sampled_from(list(Section)), st.lists(_words.map(lambda t: Clause(text=t)), min_size=1, max_size=3).map(tuple)
-)
-
-
-@given(_sections, _sections)
-def test_a_diff_has_both_versions_in_it(before: Sections, after: Sections) -> None:
-    ops = diff(before, after)
-    assert "".join(op.text for op in ops if op.kind != "add") == to_text(before, evidence=False)
-    assert "".join(op.text for op in ops if op.kind != "remove") == to_text(after, evidence=False)
 
 
 @given(st.text(max_size=400))

@@ -9,10 +9,10 @@ from fakes_alignment import interaction
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
 from personaagent.grounding import mark_used
-from personaagent.memory.statistics import is_statistic
-from personaagent.memory.tool_record import tool_record, tool_uses
+from personaagent.labels.statistics import is_statistic
+from personaagent.labels.tool_record import tool_record, tool_uses
 from personaagent.persona.proposers import ProposalContext, Refusal
-from personaagent.persona.proposers.histogram import HistogramProposer
+from personaagent.persona.proposers.counted import HISTOGRAM
 from personaagent.persona.proposers.tooling import tool_clauses
 from personaagent.persona.shape import check_clause
 from personaagent.tools.space import action_space
@@ -121,12 +121,12 @@ async def test_the_model_free_proposer_puts_its_tools_first_and_replaces_them() 
             user_id="ann", incumbent={Section.TOOLING: clauses}, history=HISTORY, token_budget=600, teach=HISTORY[:3]
         )
 
-    proposed = await HistogramProposer().propose(told(template, old))
+    proposed = await HISTOGRAM.propose(told(template, old))
     assert isinstance(proposed, Candidate)
     tooling = [clause.text for clause in proposed.sections[Section.TOOLING]]
     assert tooling == [clause.text for clause in tool_clauses(HISTORY)] + [template.text]
     again = ProposalContext(user_id="ann", incumbent=proposed.sections, history=HISTORY, token_budget=600)
-    assert isinstance(await HistogramProposer().propose(again), Refusal)
+    assert isinstance(await HISTOGRAM.propose(again), Refusal)
 
 
 @pytest.mark.parametrize(

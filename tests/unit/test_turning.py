@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from fakes_alignment import interaction
 
-from personaagent.memory.turned import turn_clause, turned_since
+from personaagent.labels.drift import turn_clause, turned_since
 from personaagent.persona.proposers.turning import since_turn, turned
 from personaagent.types import Clause, Interaction, Section
 

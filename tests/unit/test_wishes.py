@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from personaagent.persona.rules import broken_rule
 from personaagent.persona.wishes import MAX_WISH_CHARS, may_be_wish, subject_of, wish_in, wishes_in
+from personaagent.rules import broken_rule
 
 WISHES = """
 From now on answer in one sentence.

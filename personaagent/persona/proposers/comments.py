@@ -10,10 +10,10 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 
 from personaagent.errors import InvalidPersona, ModelError
-from personaagent.memory.statistics import EVIDENCE
-from personaagent.persona.answers import numbered
+from personaagent.form import LANGUAGES, count_words, language_of
+from personaagent.labels.answers import numbered
+from personaagent.labels.statistics import EVIDENCE
 from personaagent.persona.constraint import Constraint, constraints_of
-from personaagent.persona.form import LANGUAGES, count_words, language_of
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.proposers.edits import PRONOUNS, STEPS, edits_in, group, rules
 from personaagent.persona.shape import MAX_CLAUSE_CHARS, sound_clauses, validate_sections

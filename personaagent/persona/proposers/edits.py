@@ -19,7 +19,8 @@ from itertools import pairwise
 from math import log2
 
 from personaagent.errors import InvalidPersona
-from personaagent.memory.statistics import EVIDENCE, task_name
+from personaagent.form import Form, features, length_changed, sentences
+from personaagent.labels.statistics import EVIDENCE, task_name
 from personaagent.persona.constraint import (
     WORDING,
     Constraint,
@@ -27,7 +28,6 @@ from personaagent.persona.constraint import (
     shape_clause,
     wording_clause,
 )
-from personaagent.persona.form import Form, features, length_changed, sentences
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.shape import sound_clauses, to_text, token_count, validate_sections
 from personaagent.types import Candidate, Clause, Interaction, Section, Sections, evidence_of

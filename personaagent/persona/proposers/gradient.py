@@ -9,9 +9,9 @@ from typing import Any
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from personaagent.errors import InvalidPersona, ModelError
-from personaagent.memory.statistics import describe
-from personaagent.persona.answers import numbered
-from personaagent.persona.form import understood
+from personaagent.form import understood
+from personaagent.labels.answers import numbered
+from personaagent.labels.statistics import describe
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.shape import MAX_CLAUSE_CHARS, sound_clauses, validate_sections
 from personaagent.persona.step import bounded_step, without

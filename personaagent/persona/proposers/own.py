@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from personaagent.errors import InvalidPersona, PersonaAgentError, SetupError
-from personaagent.memory.statistics import EVIDENCE
+from personaagent.labels.statistics import EVIDENCE
 from personaagent.persona.proposers import ProposalContext, Proposer, Refusal
 from personaagent.persona.shape import to_text, validate_sections
 from personaagent.text import one_line

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Literal
 
 from personaagent.errors import InvalidPersona
-from personaagent.memory.statistics import MIN_ROWS, by_task, counted_kind, is_closed, ranges
+from personaagent.labels.statistics import MIN_ROWS, by_task, counted_kind, is_closed, ranges
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.proposers.telling import contrast_clauses, example_clauses, sign_clauses
 from personaagent.persona.proposers.tooling import tool_clauses

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import log, sqrt
 
-from personaagent.memory.statistics import EVIDENCE, MIN_ROWS, Row, label_weights
-from personaagent.persona.answers import bare
+from personaagent.labels.answers import bare
+from personaagent.labels.statistics import EVIDENCE, MIN_ROWS, Row, label_weights
 from personaagent.persona.proposers.words import words_in
-from personaagent.persona.rules import broken_rule
+from personaagent.rules import broken_rule
 from personaagent.text import one_line
 from personaagent.types import Clause, Simulation
 

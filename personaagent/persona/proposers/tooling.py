@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from personaagent.memory.statistics import EVIDENCE, MIN_ROWS
-from personaagent.memory.tool_record import ToolUse, tool_uses
-from personaagent.persona.rules import broken_rule
+from personaagent.labels.statistics import EVIDENCE, MIN_ROWS
+from personaagent.labels.tool_record import ToolUse, tool_uses
 from personaagent.persona.shape import MAX_CLAUSE_CHARS
+from personaagent.rules import broken_rule
 from personaagent.types import Clause, Interaction
 
 MIN_SHARE = 0.5  # of a preferred tool's answers were accepted

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from math import comb
 
-from personaagent.memory.statistics import MIN_ROWS, task_name
-from personaagent.memory.turned import turn_clause, turned_since
-from personaagent.persona.answers import bare
+from personaagent.labels.answers import bare
+from personaagent.labels.drift import turn_clause, turned_since
+from personaagent.labels.statistics import MIN_ROWS, task_name
 from personaagent.persona.proposers.words import words_in
 from personaagent.types import Clause, Interaction, Section, Sections
 

@@ -1,15 +1,33 @@
-"""A proposer that needs no model: the persona without what only old interactions speak for."""
+"""Proposers that need no model: what can be counted in the user's labels, and the persona without what is old."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
-from personaagent.memory.statistics import counted_kind
+from personaagent.labels.statistics import counted_kind
 from personaagent.persona.proposers import ProposalContext, Refusal
-from personaagent.persona.proposers.renew import renew
+from personaagent.persona.proposers.renew import Kind, renew
 from personaagent.types import Candidate
 
 FRESH = 20  # newest labelled interactions; a clause that none of them supports is old
+
+
+@dataclass(frozen=True, slots=True)
+class CountedProposer:
+    """The incumbent with its counted clauses fresh, habits and tools among them, and one kind added."""
+
+    name: str
+    kind: Kind
+
+    async def propose(self, context: ProposalContext) -> Candidate | Refusal:
+        """Return the incumbent, counted anew (``renew``)."""
+        return await asyncio.to_thread(renew, self.name, context, (self.kind,))
+
+
+HISTOGRAM = CountedProposer("histogram", "signs")  # the words that go with each label
+CONTRAST = CountedProposer("contrast", "contrast")  # labels that the incumbent confused, held against each other
+EXAMPLES = CountedProposer("examples", "examples")  # questions that it got wrong, then typical ones
 
 
 class RetireProposer:

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import log
 
-from personaagent.persona.answers import answer_from_text, bare, number
-from personaagent.persona.form import differences, distance, features, sentences
+from personaagent.form import differences, distance, features, sentences
+from personaagent.labels.answers import answer_from_text, bare, number
 from personaagent.ports import Embedder
 from personaagent.types import Interaction
 

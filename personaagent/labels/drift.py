@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from personaagent.memory.statistics import EVIDENCE, task_name
+from personaagent.labels.statistics import EVIDENCE, task_name
 from personaagent.types import Clause, Interaction, Section
 
 _FORM = "%Y-%m-%d %H:%M:%S"

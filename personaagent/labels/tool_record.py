@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from personaagent.persona.loss import loss
+from personaagent.labels.loss import loss
 from personaagent.text import one_line
 from personaagent.types import Interaction, ToolTrace
 

@@ -19,12 +19,11 @@ from langchain_core.messages import HumanMessage
 
 from personaagent.errors import ModelError
 from personaagent.feedback import Feedback
-from personaagent.memory.own_words import own_words
-from personaagent.persona.answers import answer_from_text, bare
-from personaagent.persona.wishes import fold
+from personaagent.labels.answers import answer_from_text, bare
+from personaagent.own_words import own_words
 from personaagent.ports import EpisodicMemory, Models
 from personaagent.prompts import quote, render
-from personaagent.text import one_line, skeleton, unmarked
+from personaagent.text import fold, one_line, skeleton, unmarked
 from personaagent.types import Interaction
 
 Kind = Literal["correction", "rejection", "acceptance"]

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from personaagent.persona.answers import number
-from personaagent.persona.rules import broken_rule
+from personaagent.labels.answers import number
+from personaagent.rules import broken_rule
 from personaagent.text import one_line
 from personaagent.types import Clause, Fact, FactOperation, Interaction
 
