@@ -48,24 +48,29 @@ class Terminal:
 
     def __init__(self, arguments: list[str], env: Mapping[str, str]) -> None:
         self.text = ""
+        self._typed = 0
         self._pid, self._fd = pty.fork()
         if self._pid == 0:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.execvpe(arguments[0], arguments, dict(env))  # noqa: S606 (a pseudo terminal needs a fork)
 
     def until(self, *ends: str) -> str:
-        """Read until the text ends with one of these and return which; raises TimeoutError."""
+        """Read until one of these came since the last line, and nothing more does; returns it, raises TimeoutError.
+
+        News may come behind a prompt.
+        """
         until = time.monotonic() + SECONDS
         while time.monotonic() < until:
-            if select.select([self._fd], [], [], 0.2)[0]:
+            if select.select([self._fd], [], [], 0.3)[0]:
                 came = os.read(self._fd, 65_536).decode("utf-8", "replace")
                 self.text += ESCAPES.sub("", came)
-            elif found := next((end for end in ends if self.text.endswith(end)), None):
+            elif found := next((end for end in ends if end in self.text[self._typed :]), None):
                 return found
         raise TimeoutError(self.text[-500:])
 
     def type(self, line: str) -> None:
         """Write a line as a user would."""
+        self._typed = len(self.text)
         os.write(self._fd, f"{line}\r".encode())
 
     def close(self) -> None:
@@ -92,7 +97,7 @@ def transcript(home: Path, environment: Mapping[str, str], lines: tuple[str, ...
         if chat.until(PROMPT, YES) == YES:
             chat.type("y")
             chat.until(PROMPT)
-        chat.text = f"{chat.text[: -len(PROMPT)]}\n[{time.monotonic() - began:.1f} s]{PROMPT}"
+        chat.text += f"[{time.monotonic() - began:.1f} s] "
     chat.close()
     history = subprocess.run(  # noqa: S603
         [*COMMAND, "persona", "history", "--user", "ann", "--json"], env=env, capture_output=True, text=True, check=True
