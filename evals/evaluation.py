@@ -11,6 +11,7 @@ from typing import Any
 from personaagent.errors import InputError
 from personaagent.evals.cache import AnswerCache, CachedModels
 from personaagent.evals.disturb import flipped, turned
+from personaagent.evals.metrics import untouched
 from personaagent.evals.progress import Board
 from personaagent.evals.records import Records
 from personaagent.evals.runner import Plan, run
@@ -119,7 +120,15 @@ async def _edited(
         return replace(row, response=answers[row.query], truth=wanted.task.truth_of(row, answers[row.query]))
 
     # what could not be answered cannot be edited
-    return [replace(s, history=tuple(answered(row) for row in s.history if answers[row.query])) for s in splits]
+    told = [[answered(row) for row in s.history if answers[row.query]] for s in splits]
+    most = wanted.task.most_edits
+    return [replace(s, history=tuple(_until(rows, most))) for s, rows in zip(splits, told, strict=True)]
+
+
+def _until(rows: Sequence[Row], edits: int | None) -> Sequence[Row]:
+    """The rows up to the one with that many edits; all of them where there are fewer."""
+    edited = [place for place, row in enumerate(rows, start=1) if not untouched(row.response, row.truth)]
+    return rows[: edited[edits - 1]] if edits and len(edited) >= edits else rows
 
 
 def folder_of(out: Path, task: Task, system: str) -> Path:

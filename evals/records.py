@@ -55,7 +55,7 @@ class Prepared:
     persona: str = ""
     seed: str = ""
     outcome: str = ""
-    aligned_after: int | None = None  # labels after which the first aligned persona was committed; None: never
+    aligned_after: int | None = None  # edits after which the first aligned persona was committed; None: never
 
 
 class Records:

@@ -11,7 +11,7 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
 
 from personaagent.context import Context
-from personaagent.persona.keeping import in_form, mechanical
+from personaagent.persona.keeping import keeper
 from personaagent.persona.render import stated
 from personaagent.state import RespondState
 from personaagent.turn import personalized, query_of
@@ -28,12 +28,13 @@ async def stated_form(state: RespondState, runtime: Runtime[Context], *, reason:
     context, query = runtime.context, query_of(state["messages"])
     free = not context.choices and personalized(state, context)
     clauses = stated(state.get("persona"), state.get("pins", [])) if free else []
-    if not mechanical(clauses, query):
+    keep = keeper(clauses, query)
+    if keep is None:
         return await reason(state, runtime)
     with unstreamed():
         said = await reason(state, runtime)
     answer = said.get("answer")
-    if not answer or (formed := in_form(answer, clauses, query)) == answer:
+    if not answer or (formed := keep(answer)) == answer:
         return said
     reply = said["messages"][-1].model_copy(update={"content": formed})
     return said | {"messages": [*said["messages"][:-1], reply], "answer": formed}

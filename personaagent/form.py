@@ -15,22 +15,22 @@ from math import log2
 from typing import Literal
 
 from personaagent.text import clean
+from personaagent.wording import Spelling, contractions, number_words, spelling_of
 
 READ_CHARS = 20_000  # of a text
 Units = Literal["metric", "imperial", "mixed"]
 Address = Literal["formal", "informal", "mixed"]
-Spelling = Literal["British", "American", "mixed"]
 
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:['’.,-][^\W_{_CJK}]+)*")
-_BULLET = re.compile(r"^\s*(?:[-*+•–—]|[✅✔☑➤▪◦])\s+(?=\S)")
-_NUMBERED = re.compile(r"^\s*\(?(?:\d{1,3}|[a-zA-Z])[.)]\s+(?=\S)")
-_HEADING = re.compile(r"^\s*#{1,6}\s+\S")
+BULLET = re.compile(r"^\s*([-*+•–—✅✔☑➤▪◦])\s+(?=\S)")
+NUMBERED = re.compile(r"^\s*(\(?(?:\d{1,3}|[a-zA-Z])[.)]|[^\W\d_]+ \d{1,3}:)\s+(?=\S)")
+HEADING = re.compile(r"^\s*#{1,6}\s+(?=\S)")
 _TABLE = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)+\|?\s*$")
-_FENCE = re.compile(r"^\s*(?:```|~~~)")
+FENCE = re.compile(r"^\s*(?:```|~~~)", re.MULTILINE)
 _EMPHASIS = re.compile(r"\*\*[^*\n]+\*\*|__[^_\n]+__|(?<![\w*])\*[^*\s][^*\n]*\*(?![\w*])|`[^`\n]+`")
-_BOLD_LEAD = re.compile(r"^\s*(?:\*\*|__)[^*_\n]+(?:\*\*|__)")
-_EMOJI = re.compile(
+_BOLD_LEAD = re.compile(r"^\s*(\*\*|__)[^*_\n]+?(?:[.!?…]\1|\1(?=[.!?…]|\s*(?:\n|$)))")
+EMOJI = re.compile(
     "(?:[\U0001f300-\U0001faff\U0001f1e6-\U0001f1ff\u2600-\u27bf\u2b50\u2b55\u231a\u231b](?:[\ufe0f\u200d]|[\U0001f3fb-\U0001f3ff])*)"
 )
 _ABBREVIATION = re.compile(
@@ -82,9 +82,6 @@ _HEDGE = re.compile(
     r"probablemente|depende|forse|probabilmente|dipende|talvez|provavelmente|misschien|waarschijnlijk)\b",
     re.IGNORECASE,
 )
-_CONTRACTION = re.compile(
-    r"\b\w+n['’]t\b|\b(?:i|you|we|they|he|she|it|that|there|what|who|let)['’](?:m|re|ve|ll|d|s)\b", re.IGNORECASE
-)
 _NUMBER = r"(?:\d|\b(?:an?|one|two|three|four|five|six|eight|ten|few|half)\b)"
 _METRIC = re.compile(
     r"\d\s?(?:km|cm|mm|m|kg|g|mg|ml|cl|dl|l|km/h|kph|°\s?c|celsius|m²|hectares?|ha)\b|°\s?c\b|\bcelsius\b|"
@@ -95,20 +92,6 @@ _IMPERIAL = re.compile(
     r"\d\s?(?:mi|ft|lbs?|oz|mph|yd|°\s?f|″)(?!\w)|\din\b|°\s?f\b|\bfahrenheit\b|"
     rf"{_NUMBER}[\s-]?(?:miles?|f(?:ee|oo)t|inch(?:es)?|pounds?|ounces?|gallons?|yards?|pints?|quarts?|cups?|acres?)\b|"
     r"\b(?:miles|inches|ounces|gallons)\b",
-    re.IGNORECASE,
-)
-_BRITISH = re.compile(
-    r"\b(?:colour|flavour|favour|behaviour|neighbour|honour|labour|harbour|humour|rumour)\w*|"
-    r"\b(?:organis|realis|recognis|analys|apologis|optimis|summaris|minimis|maximis|prioritis|customis)\w*|"
-    r"\b(?:centre|metre|litre|theatre|fibre|kilometre)s?\b|\b(?:travell|cancell|modell|labell)(?:ed|ing|er)\w*|"
-    r"\b(?:grey|programme|aluminium|mum|tyre|defence|licence|catalogue|cosy)s?\b",
-    re.IGNORECASE,
-)
-_AMERICAN = re.compile(
-    r"\b(?:color|flavor|favor|behavior|neighbor|honor|labor|harbor|humor|rumor)\w*|"
-    r"\b(?:organiz|realiz|recogniz|analyz|apologiz|optimiz|summariz|minimiz|maximiz|prioritiz|customiz)\w*|"
-    r"\b(?:center|meter|liter|theater|fiber|kilometer)s?\b|\b(?:travel|cancel|model|label)(?:ed|ing|er)\b|"
-    r"\b(?:gray|aluminum|mom|defense|cozy)s?\b",
     re.IGNORECASE,
 )
 
@@ -181,6 +164,7 @@ class Form:
     words: int = 0
     sentences: int = 0
     paragraphs: int = 0
+    paragraph_sentences: int = 0  # of the longest paragraph
     bullets: int = 0  # items
     numbered: int = 0  # items
     item_words: int = 0  # of the longest item
@@ -191,6 +175,8 @@ class Form:
     fences: int = 0
     fence_first: bool = False
     heading_first: bool = False
+    lead: bool = False  # the first line announces what follows, and ends with a colon
+    mark: str = ""  # of all items, the number as 1: "-", "1.", "Step 1:"; empty: no list, or several kinds
     bold_lead: bool = False
     language: str | None = None  # None: unsure
     greeting: bool = False
@@ -208,6 +194,7 @@ class Form:
     quotations: int = 0
     hedges: int = 0
     contractions: int = 0
+    number_words: int = 0  # numbers that stand in words
     digits: float = 0.0  # share of the characters
     units: Units | None = None
     spelling: Spelling | None = None
@@ -234,28 +221,32 @@ def features(text: str) -> Form:
     lines, code = _lines(text)
     if not lines and not code:
         return Form()
-    prose = [line for line in lines if not any(mark.match(line) for mark in (_BULLET, _NUMBERED, _HEADING))]
+    prose = [line for line in lines if not any(mark.match(line) for mark in (BULLET, NUMBERED, HEADING))]
     numbered = _numbered_items(lines)
-    bullets = [line[match.end() :] for line in lines if (match := _BULLET.match(line))]
+    bullets = [line[match.end() :] for line in lines if (match := BULLET.match(line))]
     said = sentences(text)
     body = "\n".join(lines)
     opening, closing, last_line = [*said, ""][0], ["", *said][-1], ["", *lines][-1]
     language = language_of(body)
     items = [*bullets, *numbered]
+    parts = [len(sentences(part)) for part in re.split(r"\n\s*\n", text)]  # in sentences, of each paragraph
     return Form(
         words=count_words(text),
         sentences=len(said),
-        paragraphs=len([part for part in re.split(r"\n\s*\n", text) if part.strip()]),
+        paragraphs=len(parts),
+        paragraph_sentences=max(parts),
         bullets=len(bullets),
         numbered=len(numbered),
         item_words=max(map(count_words, items), default=0),
         prose_lines=len(prose),
-        headings=sum(1 for line in lines if _HEADING.match(line)),
+        headings=sum(1 for line in lines if HEADING.match(line)),
         emphasis=len(_EMPHASIS.findall(body)),
         tables=sum(1 for line in lines if _TABLE.match(line)),
         fences=code,
-        fence_first=bool(_FENCE.match(text)),
-        heading_first=bool(_HEADING.match(text)),
+        fence_first=bool(FENCE.match(text)),
+        heading_first=bool(HEADING.match(text)),
+        lead=_leads(lines),
+        mark=_mark(lines),
         bold_lead=bool(_BOLD_LEAD.match(text)),
         language=language,
         greeting=bool(_GREETING.match(opening)),
@@ -265,14 +256,15 @@ def features(text: str) -> Form:
         verdict=bool(_VERDICT.match(text)),
         one_a_line=1 < len(said) == len(lines) and not items,
         full_stop=text.rstrip(" \"'”’*_)").endswith((".", "!", "?", "。", "！", "？", "…")),
-        emoji=len(_EMOJI.findall(text)),
+        emoji=len(EMOJI.findall(text)),
         exclamations=len(re.findall(r"[!！]", body)),
         parentheses=len(re.findall(r"[(（][^()（）\n]*[)）]", body)),
         semicolons=len(re.findall(r"[;；]", body)),
         dashes=len(re.findall(r"\s[–—-]\s|—", re.sub(r"(?m)^\s*[-–—]\s", "", body))),
         quotations=len(_QUOTED.findall(body)),
         hedges=len(_HEDGE.findall(body)),
-        contractions=len(_CONTRACTION.findall(body)),
+        contractions=contractions(body),
+        number_words=number_words(body),
         digits=round(sum(map(str.isdigit, text)) / len(text), 4),
         units=_either(_METRIC.search(body), _IMPERIAL.search(body), ("metric", "imperial")),  # type: ignore[arg-type]
         spelling=_spelling(body, language),
@@ -282,6 +274,11 @@ def features(text: str) -> Form:
         we=bool(_WE.search(body)),
         case=_case(body),
     )
+
+
+def is_item(line: str) -> bool:
+    """Whether a line begins as an item of a list does."""
+    return bool(BULLET.match(line) or NUMBERED.match(line))
 
 
 def count_words(text: str) -> int:
@@ -295,7 +292,7 @@ def sentences(text: str) -> list[str]:
     lower = _case("\n".join(lines)) == "lower"
     found: list[str] = []
     for line in lines:
-        item = _BULLET.match(line) or _NUMBERED.match(line)
+        item = BULLET.match(line) or NUMBERED.match(line)
         rest, start = line[item.end() :] if item else line, 0
         for end in _END.finditer(rest):
             after = rest[end.end() :].lstrip()
@@ -386,7 +383,6 @@ def _listed(things: list[str]) -> str:
 
 def differences(one: Form, other: Form) -> list[tuple[float, float]]:
     """Pairs of weight and difference, both in 0..1."""
-    other_language = one.language != other.language and bool(one.language and other.language)
     return [
         (0.6, _times(one.words, other.words, 3)),
         (0.2, _times(one.sentences, other.sentences, 2)),
@@ -397,9 +393,12 @@ def differences(one: Form, other: Form) -> list[tuple[float, float]]:
         (0.25, float(bool(one.headings) != bool(other.headings))),
         (0.15, float(bool(one.emphasis) != bool(other.emphasis))),
         (0.15, float(one.bold_lead != other.bold_lead)),
+        (0.15, _times(one.paragraph_sentences, other.paragraph_sentences, 2)),
+        (0.15, float(one.lead != other.lead)),
+        (0.1, _unlike(one.mark, other.mark)),
         (0.3, float(bool(one.tables) != bool(other.tables))),
         (0.3, float(bool(one.fences) != bool(other.fences))),
-        (0.6, float(other_language)),
+        (0.6, _unlike(one.language, other.language)),
         (0.2, float(one.greeting != other.greeting)),
         (0.15, float(one.filler != other.filler)),
         (0.2, float(one.signoff != other.signoff)),
@@ -409,11 +408,22 @@ def differences(one: Form, other: Form) -> list[tuple[float, float]]:
         (0.1, float(bool(one.exclamations) != bool(other.exclamations))),
         (0.1, float(bool(one.hedges) != bool(other.hedges))),
         (0.1, float(bool(one.contractions) != bool(other.contractions))),
-        (0.3, float(one.units != other.units and bool(one.units and other.units))),
-        (0.3, float(one.address != other.address and bool(one.address and other.address))),
+        (0.1, float(bool(one.number_words) != bool(other.number_words))),
+        (0.1, float(bool(one.parentheses) != bool(other.parentheses))),
+        (0.1, float(bool(one.semicolons) != bool(other.semicolons))),
+        (0.1, float(bool(one.dashes) != bool(other.dashes))),
+        (0.1, float(bool(one.quotations) != bool(other.quotations))),
+        (0.1, _unlike(one.spelling, other.spelling)),
+        (0.3, _unlike(one.units, other.units)),
+        (0.3, _unlike(one.address, other.address)),
         (0.1, float(one.first_person != other.first_person)),
         (0.3, float(one.case != other.case)),
     ]
+
+
+def _unlike(one: str | None, other: str | None) -> float:
+    """1 where both are known and differ, else 0."""
+    return float(bool(one and other) and one != other)
 
 
 def _times(one: int, other: int, most: int) -> float:
@@ -425,7 +435,7 @@ def _lines(text: str) -> tuple[list[str], int]:
     """The lines that are not empty and not code, and the number of code blocks."""
     lines, blocks, inside = [], 0, False
     for line in text.splitlines():
-        if _FENCE.match(line):
+        if FENCE.match(line):
             inside = not inside
             blocks += inside
         elif line.strip() and not inside:
@@ -435,8 +445,21 @@ def _lines(text: str) -> tuple[list[str], int]:
 
 def _numbered_items(lines: list[str]) -> list[str]:
     """The items of numbered lists; a single "a." or "1." is none."""
-    items = [line[match.end() :] for line in lines if (match := _NUMBERED.match(line))]
+    items = [line[match.end() :] for line in lines if (match := NUMBERED.match(line))]
     return items if len(items) > 1 else []
+
+
+def _leads(lines: list[str]) -> bool:
+    """Whether the first line of several announces the others."""
+    first = [*lines, ""][0]
+    marked = is_item(first) or HEADING.match(first)
+    return bool(lines[1:]) and not marked and first.rstrip(" *_").endswith((":", "："))
+
+
+def _mark(lines: list[str]) -> str:
+    """What all items begin with, the number as 1; empty where there are none or several kinds."""
+    found = {re.sub(r"\d+", "1", mark[1]) for line in lines if (mark := BULLET.match(line) or NUMBERED.match(line))}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _signed(lines: list[str]) -> bool:
@@ -452,9 +475,7 @@ def _filled(said: list[str]) -> bool:
 
 
 def _spelling(text: str, language: str | None) -> Spelling | None:
-    if language not in (None, "English"):
-        return None
-    return _either(_BRITISH.search(text), _AMERICAN.search(text), ("British", "American"))  # type: ignore[return-value]
+    return spelling_of(text) if language in (None, "English") else None
 
 
 def _either(first: object, second: object, names: tuple[str, str]) -> str | None:
@@ -475,8 +496,7 @@ def _address(text: str, language: str | None) -> Address | None:
 
 
 def _case(text: str) -> Literal["lower", "upper", "usual"]:
-    letters = [char for char in text if char.isupper() or char.islower()]
-    if len(letters) < 8:
+    upper, lower = sum(map(str.isupper, text)), sum(map(str.islower, text))
+    if upper + lower < 8:
         return "usual"
-    upper = sum(char.isupper() for char in letters)
-    return "lower" if not upper else "upper" if upper >= 0.9 * len(letters) else "usual"
+    return "lower" if not upper else "upper" if upper >= 0.9 * (upper + lower) else "usual"

@@ -47,7 +47,7 @@ class Portrait:
     persona: str = ""
     seed: str = ""
     outcome: str = ""
-    aligned_after: int | None = None  # labels before the first aligned version, where alignment runs on the way
+    aligned_after: int | None = None  # edits before the first aligned version, where alignment runs on the way
 
 
 class System(Protocol):

@@ -21,7 +21,7 @@ from personaagent.graph.feedback import build_feedback
 from personaagent.persona.shape import to_text
 from personaagent.tools.presets import GENERAL_TOOLS, MEMORY_TOOLS, WIKIPEDIA_ONLY
 
-EDITS_AN_ALIGNMENT = 3
+LABELS_AN_ALIGNMENT = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Parts:
     ``alignment`` aligns on the history; ``persona`` off answers without one; ``memory`` off neither recalls nor shows
     the profile; ``action`` off binds no tool; ``own_tools`` off leaves Wikipedia as the only tool, ``wikipedia`` off
     those over the user's memories; ``gate`` off commits unjudged, as the paper does. ``realign`` aligns
-    again after that many new truths (0: once, on the history; of edits after every third).
+    again after that many new truths (0: once, on the history; of edits after every third answer and the last).
     ``closed`` off leaves the form of the answer to the model. ``live`` lets the agent answer unlabelled turns of the
     history instead of importing them.
     """
@@ -76,13 +76,13 @@ class PersonaAgent:
         self._turns: dict[str, str] = {}
         self._fresh: dict[str, int] = {}  # truths since the last alignment
         self._portraits: dict[str, tuple[str, str]] = {}  # seed, outcome
-        self._aligned_after: dict[str, int] = {}  # labels before the first aligned version
+        self._aligned_after: dict[str, int] = {}  # edits before the first aligned version
 
     async def prepare(self, user_id: str, history: Sequence[Row]) -> None:
         """Import the history, make profile and seed, and align on the history's end.
 
         A history of edits is lived through: the user edits answer after answer, and alignment runs in between, until it
-        has changed the persona.
+        has changed the persona, and at the end.
         """
         services = self._services
         if self._task.edited:
@@ -148,6 +148,7 @@ class PersonaAgent:
         if self._parts.persona:
             seed = await services.seeds.persona(user_id)
             self._portraits[user_id] = (to_text(seed.sections, evidence=False), "")
+        edits = 0
         for count, (row, told) in enumerate(zip(history, as_interactions(self._task, history), strict=True), start=1):
             # the answer counts as the seed's own, so that it need not be simulated again
             given = replace(told, ground_truth=None, truth_source=None, truth_confidence=None, persona_version=0)
@@ -155,13 +156,16 @@ class PersonaAgent:
             feedback: Any = {"interaction_id": told.id, "ground_truth": row.truth, "source": "edit"}
             if untouched(row.response, row.truth):
                 feedback = {"interaction_id": told.id, "rating": 5}
+            else:
+                edits += 1
             await self._feedback.ainvoke(feedback, context=self._context(user_id))
-            if count % (self._parts.realign or EDITS_AN_ALIGNMENT) == 0 and user_id not in self._aligned_after:
+            due = count % (self._parts.realign or LABELS_AN_ALIGNMENT) == 0 and user_id not in self._aligned_after
+            if due or count == len(history):
                 # the history's answers were given without memories, and so are those that they are compared with
                 await self._align(user_id, replace(self._context(user_id), recall_k=0))
                 versions = await services.personas.history(user_id)
                 if any(version.origin == "aligned" for version in versions):
-                    self._aligned_after.setdefault(user_id, count)
+                    self._aligned_after.setdefault(user_id, edits)
         if not (self._parts.alignment and self._parts.persona):
             await services.reader.refresh(user_id)  # as every alignment does: the profile is no part of it
 

@@ -46,6 +46,7 @@ class Task:
     paper: str | None = None  # the column of the paper's table that this is, for example ``2N``
     limit: int | None = None  # test rows a user where the run names no limit
     edited: Callable[[str, str], str] | None = None  # (user id, answer) → the user's edit of it, which is the truth
+    most_edits: int | None = None  # edits after which a user's history ends
     controls: tuple[str, ...] = ()  # users in whom there is nothing to learn
     max_answer_tokens: int | None = None  # of a free text answer, for every system
 

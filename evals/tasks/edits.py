@@ -1,7 +1,8 @@
 """Edits: simulated users with a style of their own change what the agent wrote; the truth is their edit of it.
 
-A user's history is twelve training questions with the answer of the model alone and the user's edit of it; the test
-questions are others. Order and choice depend on seed and user.
+A user's history is training questions with the answer of the model alone and the user's edit of it, until twelve
+answers were edited: one that the user leaves as it is counts for none. The test questions are others. Order and choice
+depend on seed and user.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from personaagent.evals.tasks.reading import json_lines
 
 TASK = "edits"
 INSTRUCTIONS = "Answer the user's question."
-TRAINING = 12  # questions that are edited before the test
+TRAINING = 20  # questions before the test, at most
+EDITS = 12  # answers of them that the user edits; then the history ends
 TESTS = 8  # test questions a user, unless the run says otherwise
 MAX_TOKENS = 320  # of an answer: few need more, and one that is cut off cannot be given the style of its end
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,6 +61,7 @@ def task(*, seed: int = 0, training: int = TRAINING, max_tokens: int = MAX_TOKEN
         test_rows=sum(row["use"] == "test" for row in rows),
         limit=TESTS,
         edited=edited,
+        most_edits=EDITS,
         controls=tuple(user for user, name in users.items() if name in CONTROLS),
         max_answer_tokens=max_tokens,
     )

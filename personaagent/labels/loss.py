@@ -16,7 +16,7 @@ __all__ = ["TextLoss", "answer_from_text", "expected_loss", "loss", "similarity"
 
 MAX_TOKENS = 300  # compared of each text; the comparison is quadratic
 MEANING, FORM, WORDING, FACTS = 0.9, 0.7, 0.05, 0.5  # chosen on the tuning half of evals/data/text_triples.jsonl
-MOVED = 0.1  # distance of form from which an edit changed the form
+MOVED = 0.05  # distance of form from which an edit changed the form; less is the words alone
 CLEAR = 0.3  # a distance that is smaller counts as a part of this one
 ON_FORM = 0.85  # of the loss of another answer to an edited question
 LEFT, KEPT = 0.05, 0.25  # a part of the form that an edit moved by less was kept, and counts that much
@@ -97,17 +97,22 @@ class TextLoss:
 
         What the user made of one answer says little of the words of another one, and much of its form: that is held
         against how far the user moved the form (1: as far off as the answer was that the user edited). What it says
-        counts a little, so that it has to be on the matter. An edit that changed words alone is a text like any other.
+        counts a little, so that it has to be on the matter. Of an edit that put other words in, and kept the form, it
+        is these words that count; one that took words out alone is a text like any other.
         """
         response, expected = past.response or "", past.ground_truth or ""
         if not actual.strip():
             return 1.0
         moved = _form_apart(response, expected, response) if past.truth_source == "edit" else 1.0
-        if moved < MOVED:
+        if moved >= MOVED:
+            apart = min(1.0, _form_apart(response, expected, actual) / max(moved, CLEAR))
+        elif (reworded := _words_apart(response, expected, actual)) is not None:
+            apart = reworded
+        else:
             return await self(past.query, expected, actual)
         one, other = await self._embedder.embed([expected, actual])
         meaning = min(1.0, max(0.0, 1 - float(one @ other)) / FAR)
-        return ON_FORM * min(1.0, _form_apart(response, expected, actual) / max(moved, CLEAR)) + (1 - ON_FORM) * meaning
+        return ON_FORM * apart + (1 - ON_FORM) * meaning
 
 
 def _form_apart(response: str, expected: str, actual: str) -> float:
@@ -125,6 +130,20 @@ def _form_apart(response: str, expected: str, actual: str) -> float:
     for (weight, before), (_, apart) in zip(changed, differences(features(expected), features(actual)), strict=True):
         alike *= 1 - weight * apart * (1.0 if before > LEFT else KEPT)
     return 1 - alike
+
+
+def _words_apart(response: str, expected: str, actual: str) -> float | None:
+    """How far a text is from the words that the user put in and away from those they took out, 0..1; None: none put in.
+
+    A text with about half of either is as far off as the response: another wording of it proves nothing.
+    """
+    said, wanted, now = (set(_tokens(text)) for text in (response, expected, actual))
+    added, removed = wanted - said, said - wanted
+    if not added:
+        return None
+    held = len(added & now) / len(added)
+    left = len(removed & now) / len(removed) if removed else 0.0
+    return 1 - max(0.0, 2 * (held - left) - 1)
 
 
 def combined(meaning: float, expected: str, actual: str) -> float:

@@ -7,12 +7,13 @@ from typing import Annotated, Any, NotRequired
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import OmitFromSchema
-from langchain_core.messages import SystemMessage
+from langchain_core.messages import AIMessage, SystemMessage
 from langgraph.config import get_config
 from langgraph.runtime import Runtime
 
 from personaagent.library.agent import PersonaAgent
 from personaagent.middleware.nodes import PersonaNodes, Shown, remembering
+from personaagent.nodes.stated_form import unstreamed
 
 _told = OmitFromSchema(input=True, output=False)
 _kept = OmitFromSchema(input=True, output=True)
@@ -50,7 +51,10 @@ class PersonaMiddleware(AgentMiddleware[PersonaAgentState, Any, Any]):
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> ModelResponse[Any]:
-        """Show it to the model: your system prompt, then the persona; memories in the newest question."""
+        """Show it to the model: your system prompt, then the persona; memories in the newest question.
+
+        The answer is kept to the form that the persona states; where there is one, it is streamed as a whole.
+        """
         state: Any = request.state
         own = request.system_message
         persona = state["persona_shown"]["persona"]
@@ -59,9 +63,16 @@ class PersonaMiddleware(AgentMiddleware[PersonaAgentState, Any, Any]):
             content = f"{own.content}\n\n{persona}"
         elif own is not None:
             content = [*own.content, {"type": "text", "text": persona}]
-        return await handler(
-            request.override(system_message=SystemMessage(content), messages=remembering(request.messages, state))
-        )
+        shown = request.override(system_message=SystemMessage(content), messages=remembering(request.messages, state))
+        keep = self._nodes.in_form(state)
+        if keep is None:
+            return await handler(shown)
+        with unstreamed():
+            response = await handler(shown)
+        last = response.result[-1] if response.result else None
+        if isinstance(last, AIMessage) and isinstance(last.content, str) and not last.tool_calls:
+            response.result[-1] = last.model_copy(update={"content": keep(last.content)})
+        return response
 
     async def aafter_agent(self, state: PersonaAgentState, runtime: Runtime[Any]) -> dict[str, Any]:
         """Keep the turn."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, SystemMessage, ToolMessage
@@ -17,8 +17,9 @@ from personaagent.graph.agent import begin_node, end_node
 from personaagent.graph.respond import recall_node
 from personaagent.graph.services import Services, default_services
 from personaagent.library.agent import PersonaAgent
-from personaagent.persona.render import system_prompt
-from personaagent.turn import turn_start
+from personaagent.persona.keeping import keeper
+from personaagent.persona.render import stated, system_prompt
+from personaagent.turn import query_of, turn_start
 from personaagent.types import Recall, ToolTrace
 
 BRIEF_CHARS = 300  # kept of what a tool answered
@@ -30,6 +31,7 @@ class Shown(TypedDict):
 
     persona: str
     memories: str
+    form: list[str]  # what pins and clauses state, for ``PersonaNodes.in_form``
     personalized: bool
     statement: bool  # the message is nothing but a wish
 
@@ -77,6 +79,7 @@ class PersonaNodes:
         shown = Shown(
             persona=persona,
             memories=remembered(turn["profile"], turn["recalled"]),
+            form=stated(turn["persona"], turn["pins"]) if turn["personalized"] else [],
             personalized=turn["personalized"],
             statement=turn["statement"],
         )
@@ -97,6 +100,12 @@ class PersonaNodes:
         """
         prompt = "\n\n".join(text for text in (system, state["persona_shown"]["persona"]) if text)
         return [SystemMessage(prompt), *remembering(state["messages"], state)]
+
+    def in_form(self, state: Mapping[str, Any]) -> Callable[[str], str] | None:
+        """What keeps an answer to the form that persona and pins state, as far as a machine can; None: nothing does."""
+        shown = state["persona_shown"]
+        # a thread of before this was kept has no form in its state
+        return keeper(shown.get("form", ()), query_of(state["messages"]))
 
     async def after(self, state: Mapping[str, Any], runtime: Runtime[Any], config: RunnableConfig) -> dict[str, Any]:
         """Keep the turn as one interaction, exactly once; read what its message says of the answer before it."""

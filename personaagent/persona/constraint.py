@@ -27,7 +27,7 @@ class Constraint:
 
     def holds(self, text: str, form: Form) -> bool:
         """Whether a text has it; ``form`` is ``features(text)``."""
-        return _CHECKS[self.name](form, text, self.value)
+        return _KINDS[self.name][1](form, text, self.value)
 
     @property
     def clause(self) -> str:
@@ -36,7 +36,10 @@ class Constraint:
             return shape_clause([self])
         if self.name == "wording":
             return wording_clause([self])
-        return _TEXTS[self.name].format(self.value)
+        if self.name == "closing_line" and "\n" in str(self.value):
+            lines = [f'"{line}"' for line in str(self.value).splitlines()]
+            return f"End every answer with the lines {', '.join(lines[:-1])} and {lines[-1]}."
+        return _KINDS[self.name][0].format(self.value)
 
 
 def shape_clause(parts: Sequence[Constraint]) -> str:
@@ -84,13 +87,14 @@ def constraints_of(clause: str) -> list[Constraint]:
 
 def _list_clause(kind: str, count: int, told: Mapping[str, int | str]) -> str:
     most = told.get("items_at_most")
+    mark = f' ("{told["mark"]}")' if "mark" in told else ""
     items = f" of exactly {count} items" if count else f" of at most {most} items" if most else ""
     limit = told.get("item_words_at_most")
     words = (
         f" of at most {limit} words each" if limit and count else f", each item at most {limit} words" if limit else ""
     )
     alone = ", with nothing before or after it" if "list_only" in told else ""
-    return f"Answer as a {kind} list{items}{words}{alone}."
+    return f"Answer as a {kind} list{mark}{items}{words}{alone}."
 
 
 def _in_sentences(count: int) -> str:
@@ -98,9 +102,19 @@ def _in_sentences(count: int) -> str:
     return f"{number} sentence{'s' if count > 1 else ''}"
 
 
+def _in_paragraphs(form: Form, most: int) -> bool:
+    """Whether the sentences are in as few paragraphs of so many as can be."""
+    return (
+        not form.items
+        and form.paragraph_sentences <= most
+        and (form.paragraphs == -(-form.sentences // most) or form.sentences <= most)
+    )
+
+
 def _listed(form: Form, kind: str, count: int) -> bool:
     items = form.bullets if kind == "bullets" else form.numbered
-    return items >= 2 and (not count or items == count)
+    alone = items == form.items and (items >= 2 or (items == 1 and not form.prose_lines))
+    return alone and (not count or items == count)
 
 
 def _starts(text: str, value: int | str) -> bool:
@@ -111,69 +125,232 @@ def _ends(text: str, value: int | str) -> bool:
     return text.rstrip().casefold().endswith(str(value).casefold())
 
 
+def _ends_in_lines(text: str, said: str) -> bool:
+    lines = said.splitlines()
+    last = [line.strip() for line in text.rstrip().splitlines()][-len(lines) :]
+    return len(last) == len(lines) and _ends("\n".join(last), said)
+
+
 def has_word(text: str, word: str) -> bool:
     """Whether a word or phrase stands in a text by itself, whatever its case."""
     return bool(re.search(rf"(?<!\w){re.escape(word.strip())}(?!\w)", text, re.IGNORECASE))
 
 
-_CHECKS: Mapping[str, _Check] = {
-    "words_at_most": lambda form, _, n: form.words <= int(n),
-    "words_at_least": lambda form, _, n: form.words >= int(n),
-    "sentences": lambda form, _, n: form.sentences == int(n) and not form.items,
-    "sentences_at_most": lambda form, _, n: form.sentences <= int(n) and not form.items,
-    "sentences_at_least": lambda form, _, n: form.sentences >= int(n),
-    "paragraphs": lambda form, _, n: form.paragraphs == int(n),
-    "bullets": lambda form, _, n: _listed(form, "bullets", int(n or 0)),
-    "numbered": lambda form, _, n: _listed(form, "numbered", int(n or 0)),
-    "item_words_at_most": lambda form, _, n: form.item_words <= int(n),
-    "items_at_most": lambda form, _, n: form.items <= int(n),
-    "list_only": lambda form, _, __: form.items > 0 and form.prose_lines == 0,
-    "no_lists": lambda form, _, __: not form.items,
-    "no_headings": lambda form, _, __: not form.headings,
-    "no_emphasis": lambda form, _, __: not form.emphasis,
-    "no_tables": lambda form, _, __: not form.tables,
-    "no_code": lambda form, _, __: not form.fences,
-    "plain": lambda form, _, __: form.plain,
-    "one_a_line": lambda form, _, __: form.one_a_line or form.sentences <= 1,
-    "bold_lead": lambda form, _, __: form.bold_lead,
-    "emphasis": lambda form, _, __: form.emphasis > 0,
-    "heading_first": lambda form, _, __: form.heading_first,
-    "code_first": lambda form, _, __: form.fence_first,
-    "table": lambda form, _, __: form.tables > 0,
-    "language": lambda form, _, name: form.language in (None, name),
-    "no_greeting": lambda form, _, __: not form.greeting,
-    "no_filler": lambda form, _, __: not form.filler,
-    "no_opening": lambda form, _, __: not (form.greeting or form.filler),
-    "greeting": lambda form, _, __: form.greeting,
-    "no_signoff": lambda form, _, __: not form.signoff,
-    "question": lambda form, _, __: form.question,
-    "no_question": lambda form, _, __: not form.question,
-    "verdict": lambda form, _, __: form.verdict,
-    "no_emoji": lambda form, _, __: not form.emoji,
-    "emoji": lambda form, _, __: form.emoji > 0,
-    "no_exclamations": lambda form, _, __: not form.exclamations,
-    "no_parentheses": lambda form, _, __: not form.parentheses,
-    "no_semicolons": lambda form, _, __: not form.semicolons,
-    "no_dashes": lambda form, _, __: not form.dashes,
-    "no_quotations": lambda form, _, __: not form.quotations,
-    "no_hedges": lambda form, _, __: not form.hedges,
-    "no_contractions": lambda form, _, __: not form.contractions,
-    "metric": lambda form, _, __: form.units in (None, "metric"),
-    "imperial": lambda form, _, __: form.units in (None, "imperial"),
-    "british": lambda form, _, __: form.spelling in (None, "British"),
-    "american": lambda form, _, __: form.spelling in (None, "American"),
-    "formal": lambda form, _, __: form.address in (None, "formal"),
-    "informal": lambda form, _, __: form.address in (None, "informal"),
-    "no_first_person": lambda form, _, __: not form.first_person,
-    "no_we": lambda form, _, __: not form.we,
-    "lower": lambda form, _, __: form.case == "lower",
-    "upper": lambda form, _, __: form.case == "upper",
-    "no_full_stop": lambda form, _, __: not form.full_stop,
-    "opening": lambda _, text, said: _starts(text, said),
-    "closing": lambda _, text, said: _ends(text, said),
-    "closing_line": lambda _, text, said: bool(text.strip()) and _ends(text.rstrip().splitlines()[-1], said),
-    "never": lambda _, text, said: not has_word(text, str(said)),
-    "wording": lambda _, text, said: not has_word(text, str(said).partition(WORDING)[0]),
+# by name: the clause that asks for it, whether a text has it, and by which words it is read out of a clause
+_KINDS: Mapping[str, tuple[str, _Check, str]] = {
+    "words_at_most": ("", lambda form, _, n: form.words <= int(n), ""),
+    "words_at_least": ("", lambda form, _, n: form.words >= int(n), ""),
+    "sentences": ("", lambda form, _, n: form.sentences == int(n) and not form.items, ""),
+    "sentences_at_most": ("", lambda form, _, n: form.sentences <= int(n) and not form.items, ""),
+    "sentences_at_least": ("", lambda form, _, n: form.sentences >= int(n), ""),
+    "paragraphs": ("", lambda form, _, n: form.paragraphs == int(n), ""),
+    "bullets": ("", lambda form, _, n: _listed(form, "bullets", int(n or 0)), ""),
+    "numbered": ("", lambda form, _, n: _listed(form, "numbered", int(n or 0)), ""),
+    "item_words_at_most": (
+        "Write at most {} words in each item of a list.",
+        lambda form, _, n: form.item_words <= int(n),
+        "",
+    ),
+    "items_at_most": ("Write at most {} items in a list.", lambda form, _, n: form.items <= int(n), ""),
+    "mark": ('Begin the items of a list with "{}".', lambda form, _, mark: not form.items or form.mark == mark, ""),
+    "list_only": (
+        "Write the list only, with nothing before or after it.",
+        lambda form, _, __: form.items > 0 and form.prose_lines == 0,
+        r"\b(?:list only\b|nothing (?:before|else|around))",
+    ),
+    "no_lists": ("Use no lists: write sentences.", lambda form, _, __: not form.items, ""),
+    "no_headings": ("Use no headings.", lambda form, _, __: not form.headings, r"NO head(?:ing|er)s?\b"),
+    "no_emphasis": (
+        "Use no bold or italics.",
+        lambda form, _, __: not form.emphasis,
+        r"NO (?:bold|italics?|emphasis)\b",
+    ),
+    "no_tables": ("Use no tables.", lambda form, _, __: not form.tables, r"NO tables?\b"),
+    "no_code": ("Use no code blocks.", lambda form, _, __: not form.fences, r"NO code (?:block|fence)s?\b"),
+    "plain": (
+        "Use no Markdown: plain sentences only.",
+        lambda form, _, __: form.plain,
+        r"NO markdown\b|\bplain (?:text|sentences|prose) only\b|\bin plain text\b",
+    ),
+    "one_a_line": (
+        "Put each sentence on a line of its own.",
+        lambda form, _, __: form.one_a_line or form.sentences <= 1,
+        r"\beach sentence (?:on|in) (?:a|its own) (?:new |separate )?line\b",
+    ),
+    "paragraph_of": (
+        "Write short paragraphs, of at most {} sentences each.",
+        lambda form, _, n: _in_paragraphs(form, int(n)),
+        "",
+    ),
+    "bold_lead": (
+        "Begin each answer with a one-line summary in bold.",
+        lambda form, _, __: form.bold_lead,
+        r"\b(?:begin|start|open|lead)\w*\b.{0,60}\bbold\b",
+    ),
+    "emphasis": (
+        "Put the key words in **bold**.",
+        lambda form, _, __: form.emphasis > 0,
+        r"\b(?:put|set|mark|write)\b.{0,30}\b(?:key|important|main)\b.{0,20}\bbold\b",
+    ),
+    "heading_first": (
+        'Begin each answer with a heading ("# ...").',
+        lambda form, _, __: form.heading_first,
+        r"\b(?:begin|start|open)\w* .{0,20}\bwith a (?:heading|title)\b",
+    ),
+    "code_first": (
+        "Give the code first, in a code block, before any explanation.",
+        lambda form, _, __: form.fence_first,
+        r"\bcode (?:block )?(?:comes )?first\b|\b(?:begin|start) .{0,20}code block\b",
+    ),
+    "table": (
+        "Answer with a table.",
+        lambda form, _, __: form.tables > 0,
+        r"\b(?:answer|reply|as|in|with|use) (?:in |as |with )?a table\b",
+    ),
+    "language": ("Write in {}.", lambda form, _, name: form.language in (None, name), ""),
+    "no_greeting": (
+        "Do not open with a greeting.",
+        lambda form, _, __: not form.greeting,
+        r"NO greetings?\b(?! or)|\bnot (?:open|start|begin) with a greeting\b(?! or)",
+    ),
+    "no_filler": (
+        "Do not open with filler: the first sentence is the answer itself.",
+        lambda form, _, __: not form.filler,
+        r"NO filler\b|\bnot (?:open|start|begin) with (?:a )?filler\b",
+    ),
+    "no_lead": (
+        "Do not announce what follows: no first line that ends with a colon.",
+        lambda form, _, __: not form.lead,
+        r"\bnot announce what follows\b|NO lead-?in\b",
+    ),
+    "no_opening": (
+        "Do not open with a greeting or filler.",
+        lambda form, _, __: not (form.greeting or form.filler),
+        r"NO greetings? or filler\b|\bnot (?:open|start|begin) with a greeting or filler\b",
+    ),
+    "greeting": (
+        "Open with a greeting.",
+        lambda form, _, __: form.greeting,
+        r"^(?:open|start|begin) with a greeting\b",
+    ),
+    "no_signoff": (
+        "End with the answer itself: no closing line, no offer of help.",
+        lambda form, _, __: not form.signoff,
+        r"NO (?:closing lines?|sign-?offs?|offers? of help)\b",
+    ),
+    "question": (
+        "End every answer with one question to the user.",
+        lambda form, _, __: form.question,
+        r"^(?:end|close|finish) .{0,20}with (?:a|one) question\b",
+    ),
+    "no_question": (
+        "Do not end with a question.",
+        lambda form, _, __: not form.question,
+        r"\bnot (?:end|close|finish) with a question\b",
+    ),
+    "verdict": (
+        "Put the verdict (yes or no) in the first word.",
+        lambda form, _, __: form.verdict,
+        r"\b(?:verdict|yes or no)\b.{0,40}\bfirst\b|\b(?:start|begin|open) with (?:the )?(?:verdict|yes)\b",
+    ),
+    "no_emoji": ("Use no emoji.", lambda form, _, __: not form.emoji, r"NO emojis?\b"),
+    "emoji": (
+        "Use at least one emoji in every answer.",
+        lambda form, _, __: form.emoji > 0,
+        r"^use (?:at least one |one |an? |some )?emojis?\b",
+    ),
+    "no_exclamations": ("Use no exclamation marks.", lambda form, _, __: not form.exclamations, r"NO exclamation"),
+    "no_parentheses": (
+        "Use no parentheses.",
+        lambda form, _, __: not form.parentheses,
+        r"NO (?:parenthes[ei]s|brackets)\b",
+    ),
+    "no_semicolons": ("Use no semicolons.", lambda form, _, __: not form.semicolons, r"NO semi-?colons?\b"),
+    "no_dashes": ("Use no dashes between words.", lambda form, _, __: not form.dashes, r"NO (?:em[- ])?dashes\b"),
+    "no_quotations": (
+        "Use no quotation marks.",
+        lambda form, _, __: not form.quotations,
+        r"NO quot(?:ation|e) marks?\b",
+    ),
+    "no_hedges": (
+        'Do not hedge: no "perhaps", "maybe", "probably" or "it depends".',
+        lambda form, _, __: not form.hedges,
+        r"NO hedg\w+\b|\b(?:not|never) hedge\b",
+    ),
+    "no_contractions": (
+        'Use no contractions: write "do not" rather than "don\'t".',
+        lambda form, _, __: not form.contractions,
+        r"NO contractions?\b",
+    ),
+    "digits": (
+        'Write numbers as digits: "3", not "three".',
+        lambda form, _, __: not form.number_words,
+        r"\bnumbers as digits\b|\bdigits for numbers\b",
+    ),
+    "metric": (
+        "Use metric units only.",
+        lambda form, _, __: form.units in (None, "metric"),
+        r"\b(?:use|in|with) (?:only )?(?:the )?metric\b",
+    ),
+    "imperial": (
+        "Use imperial units only.",
+        lambda form, _, __: form.units in (None, "imperial"),
+        r"\b(?:use|in|with) (?:only )?(?:the )?imperial\b",
+    ),
+    "british": (
+        'Use British spelling ("colour", "organise").',
+        lambda form, _, __: form.spelling in (None, "British"),
+        r"\bbritish (?:english )?spelling\b",
+    ),
+    "american": (
+        'Use American spelling ("color", "organize").',
+        lambda form, _, __: form.spelling in (None, "American"),
+        r"\bamerican (?:english )?spelling\b",
+    ),
+    "formal": (
+        "Address the user formally ({}).",
+        lambda form, _, __: form.address in (None, "formal"),
+        r"\baddress\b.{0,20}\bformally\b",
+    ),
+    "informal": (
+        "Address the user informally ({}).",
+        lambda form, _, __: form.address in (None, "informal"),
+        r"\baddress\b.{0,20}\binformally\b",
+    ),
+    "no_first_person": (
+        'Do not write in the first person: no "I" or "me".',
+        lambda form, _, __: not form.first_person,
+        r"\bnot (?:write|speak|use) .{0,10}first person\b",
+    ),
+    "no_we": (
+        "Do not speak in the plural (we).",
+        lambda form, _, __: not form.we,
+        r"\bnot (?:speak|write) in the plural\b",
+    ),
+    "lower": (
+        "Write everything in lower case, without capital letters.",
+        lambda form, _, __: form.case == "lower",
+        r"\b(?:in|use) lower-? ?case\b",
+    ),
+    "upper": (
+        "Write everything in CAPITAL LETTERS.",
+        lambda form, _, __: form.case == "upper",
+        r"\b(?:in|use) (?:capital letters|upper-? ?case|all caps)\b",
+    ),
+    "no_full_stop": (
+        "Do not put a full stop at the end of the answer.",
+        lambda form, _, __: not form.full_stop,
+        r"\b(?:no|not put a|without a) full stop at the end\b",
+    ),
+    "opening": ('Begin every answer with "{}".', lambda _, text, said: _starts(text, said), ""),
+    "closing": ('End every answer with "{}".', lambda _, text, said: _ends(text, said), ""),
+    "closing_line": (
+        'End every answer with the line "{}".',
+        lambda _, text, said: _ends_in_lines(text, str(said)),
+        "",
+    ),
+    "never": ('Never write "{}".', lambda _, text, said: not has_word(text, str(said)), ""),
+    "wording": ("", lambda _, text, said: not has_word(text, str(said).partition(WORDING)[0]), ""),
 }
 _COUNTED = frozenset(
     re.findall(
@@ -181,56 +358,6 @@ _COUNTED = frozenset(
         "words_at_most words_at_least sentences sentences_at_most sentences_at_least paragraphs bullets numbered",
     )
 )
-_TEXTS: Mapping[str, str] = {
-    "item_words_at_most": "Write at most {} words in each item of a list.",
-    "items_at_most": "Write at most {} items in a list.",
-    "list_only": "Write the list only, with nothing before or after it.",
-    "no_lists": "Use no lists: write sentences.",
-    "no_headings": "Use no headings.",
-    "no_emphasis": "Use no bold or italics.",
-    "no_tables": "Use no tables.",
-    "no_code": "Use no code blocks.",
-    "plain": "Use no Markdown: plain sentences only.",
-    "one_a_line": "Put each sentence on a line of its own.",
-    "bold_lead": "Begin each answer with a one-line summary in bold.",
-    "emphasis": "Put the key words in **bold**.",
-    "heading_first": 'Begin each answer with a heading ("# ...").',
-    "code_first": "Give the code first, in a code block, before any explanation.",
-    "table": "Answer with a table.",
-    "language": "Write in {}.",
-    "no_greeting": "Do not open with a greeting.",
-    "no_filler": "Do not open with filler: the first sentence is the answer itself.",
-    "no_opening": "Do not open with a greeting or filler.",
-    "greeting": "Open with a greeting.",
-    "no_signoff": "End with the answer itself: no closing line, no offer of help.",
-    "question": "End every answer with one question to the user.",
-    "no_question": "Do not end with a question.",
-    "verdict": "Put the verdict (yes or no) in the first word.",
-    "no_emoji": "Use no emoji.",
-    "emoji": "Use at least one emoji in every answer.",
-    "no_exclamations": "Use no exclamation marks.",
-    "no_parentheses": "Use no parentheses.",
-    "no_semicolons": "Use no semicolons.",
-    "no_dashes": "Use no dashes between words.",
-    "no_quotations": "Use no quotation marks.",
-    "no_hedges": 'Do not hedge: no "perhaps", "maybe", "probably" or "it depends".',
-    "no_contractions": 'Use no contractions: write "do not" rather than "don\'t".',
-    "metric": "Use metric units only.",
-    "imperial": "Use imperial units only.",
-    "british": 'Use British spelling ("colour", "organise").',
-    "american": 'Use American spelling ("color", "organize").',
-    "formal": "Address the user formally ({}).",
-    "informal": "Address the user informally ({}).",
-    "no_first_person": 'Do not write in the first person: no "I" or "me".',
-    "no_we": "Do not speak in the plural (we).",
-    "lower": "Write everything in lower case, without capital letters.",
-    "upper": "Write everything in CAPITAL LETTERS.",
-    "no_full_stop": "Do not put a full stop at the end of the answer.",
-    "opening": 'Begin every answer with "{}".',
-    "closing": 'End every answer with "{}".',
-    "closing_line": 'End every answer with the line "{}".',
-    "never": 'Never write "{}".',
-}
 
 _QUOTED = re.compile(r"[\"“„]([^\"”“„]{1,120})[\"”“]")
 _CONDITION = re.compile(
@@ -248,48 +375,8 @@ _LANGUAGE = re.compile(
 )
 _READ: Mapping[str, re.Pattern[str]] = {
     name: re.compile(pattern.replace("NO ", rf"\b{_NO} (?:[\w*]+(?:,| or| and|, or)* ){{0,5}}?"), re.IGNORECASE)
-    for name, pattern in {
-        "list_only": r"\b(?:list only\b|nothing (?:before|else|around))",
-        "no_headings": r"NO head(?:ing|er)s?\b",
-        "no_emphasis": r"NO (?:bold|italics?|emphasis)\b",
-        "no_tables": r"NO tables?\b",
-        "no_code": r"NO code (?:block|fence)s?\b",
-        "plain": r"NO markdown\b|\bplain (?:text|sentences|prose) only\b|\bin plain text\b",
-        "one_a_line": r"\beach sentence (?:on|in) (?:a|its own) (?:new |separate )?line\b",
-        "bold_lead": r"\b(?:begin|start|open|lead)\w*\b.{0,60}\bbold\b",
-        "emphasis": r"\b(?:put|set|mark|write)\b.{0,30}\b(?:key|important|main)\b.{0,20}\bbold\b",
-        "heading_first": r"\b(?:begin|start|open)\w* .{0,20}\bwith a (?:heading|title)\b",
-        "code_first": r"\bcode (?:block )?(?:comes )?first\b|\b(?:begin|start) .{0,20}code block\b",
-        "table": r"\b(?:answer|reply|as|in|with|use) (?:in |as |with )?a table\b",
-        "no_opening": r"NO greetings? or filler\b|\bnot (?:open|start|begin) with a greeting or filler\b",
-        "no_greeting": r"NO greetings?\b(?! or)|\bnot (?:open|start|begin) with a greeting\b(?! or)",
-        "no_filler": r"NO filler\b|\bnot (?:open|start|begin) with (?:a )?filler\b",
-        "greeting": r"^(?:open|start|begin) with a greeting\b",
-        "no_signoff": r"NO (?:closing lines?|sign-?offs?|offers? of help)\b",
-        "question": r"^(?:end|close|finish) .{0,20}with (?:a|one) question\b",
-        "no_question": r"\bnot (?:end|close|finish) with a question\b",
-        "verdict": r"\b(?:verdict|yes or no)\b.{0,40}\bfirst\b|\b(?:start|begin|open) with (?:the )?(?:verdict|yes)\b",
-        "no_emoji": r"NO emojis?\b",
-        "emoji": r"^use (?:at least one |one |an? |some )?emojis?\b",
-        "no_exclamations": r"NO exclamation",
-        "no_parentheses": r"NO (?:parenthes[ei]s|brackets)\b",
-        "no_semicolons": r"NO semi-?colons?\b",
-        "no_dashes": r"NO (?:em[- ])?dashes\b",
-        "no_quotations": r"NO quot(?:ation|e) marks?\b",
-        "no_hedges": r"NO hedg\w+\b|\b(?:not|never) hedge\b",
-        "no_contractions": r"NO contractions?\b",
-        "metric": r"\b(?:use|in|with) (?:only )?(?:the )?metric\b",
-        "imperial": r"\b(?:use|in|with) (?:only )?(?:the )?imperial\b",
-        "british": r"\bbritish (?:english )?spelling\b",
-        "american": r"\bamerican (?:english )?spelling\b",
-        "formal": r"\baddress\b.{0,20}\bformally\b",
-        "informal": r"\baddress\b.{0,20}\binformally\b",
-        "no_first_person": r"\bnot (?:write|speak|use) .{0,10}first person\b",
-        "no_we": r"\bnot (?:speak|write) in the plural\b",
-        "lower": r"\b(?:in|use) lower-? ?case\b",
-        "upper": r"\b(?:in|use) (?:capital letters|upper-? ?case|all caps)\b",
-        "no_full_stop": r"\b(?:no|not put a|without a) full stop at the end\b",
-    }.items()
+    for name, (_, __, pattern) in _KINDS.items()
+    if pattern
 }
 
 
@@ -309,11 +396,15 @@ def _lengths(text: str) -> list[Constraint]:
     found += _sentences(text)
     if re.search(r"\b(?:one|a single|exactly one) (?:short )?paragraph\b", text, re.IGNORECASE):
         found.append(Constraint("paragraphs", 1))
+    if match := re.search(rf"\bparagraphs,? of {_MOST} {_N} sentences\b", text, re.IGNORECASE):
+        found.append(Constraint("paragraph_of", _count(match[1])))
     return found
 
 
 def _sentences(text: str) -> list[Constraint]:
-    match = re.search(rf"\b(?:({_MOST})|({_LEAST}))? ?(?:exactly |only )?{_N}(?: short)? sentences?\b", text, re.I)
+    match = re.search(
+        rf"\b(?:({_MOST})|({_LEAST}))? ?(?:exactly |only )?{_N}(?: short)? sentences?\b(?! each)", text, re.I
+    )
     if match is None:
         return []
     most, least, number = match.groups()
@@ -354,12 +445,21 @@ def _literals(clause: str) -> list[Constraint]:
             "opening",
             r"^(?:begin|start|open) (?:every|each|the|your) (?:answer|reply|response)s? with (?:the (?:words|line) )?",
         ),
+        ("mark", r"^begin (?:the|all|each of the) items of (?:a|the) list with "),
         ("closing_line", r"^(?:end|close|finish) (?:every|each|the|your) (?:answer|reply|response)s? with the line "),
         ("closing", r"^(?:end|close|finish) (?:every|each|the|your) (?:answer|reply|response)s? with (?:the words )?"),
         ("never", r"^never (?:write|say|use) (?:the (?:word|phrase)s? )?"),
     ):
         if (match := re.search(pattern, clause, re.IGNORECASE)) and (said := _QUOTED.match(clause[match.end() :])):
             return [Constraint(name, said[1])]
+    if lines := re.match(
+        rf"^(?:end|close|finish) every answer with the lines ((?:{_QUOTED.pattern}(?:, | and )?)+)",
+        clause,
+        re.IGNORECASE,
+    ):
+        return [Constraint("closing_line", "\n".join(_QUOTED.findall(lines[1])))]
+    if mark := re.match(r'answer as a (?:bulleted|numbered) list \("([^"]{1,20})"\)', clause, re.IGNORECASE):
+        found.append(Constraint("mark", mark[1]))
     for preferred in re.finditer(r'(?:[Ww]rite|;) "([^"]+)", never "([^"]+)"', clause):
         found.append(Constraint("wording", f"{preferred[2]}{WORDING}{preferred[1]}"))
     return found

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial, reduce
 from typing import Final
 
-from personaagent.form import features, sentences
+from personaagent.form import BULLET, EMOJI, FENCE, HEADING, NUMBERED, features, is_item, sentences
 from personaagent.persona.constraint import WORDING, Constraint, constraints_of
+from personaagent.wording import HEDGES, in_digits, spelled, uncontracted, without_adverb
 
 _Told = Mapping[str, Sequence[Constraint]]
 _Keep = Callable[[str, Constraint, _Told], str]  # of a text, what is stated, and all that is
-_FENCE: Final = re.compile(r"^\s*(?:```|~~~)", re.MULTILINE)
-_ITEM: Final = re.compile(r"^\s*(?:[-*•+]|\(?\d{1,3}[.)])\s+(?=\S)")
-_HEADING: Final = re.compile(r"^\s*#{1,6}\s+")
-_MARK: Final = re.compile(r"^\s*(?:(?:[-*•+>]|#{1,6}|\(?\d{1,3}[.)])\s+(?=\S))+")
+_MARK: Final = re.compile(rf"(?:{BULLET.pattern}|{NUMBERED.pattern}|{HEADING.pattern}|^\s*>\s+)")
 _STRONG: Final = re.compile(r"\*\*|__|`|(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])")
-_EMOJI: Final = re.compile("[\U0001f300-\U0001faff\U0001f1e6-\U0001f1ff\u2600-\u27bf\u2b50\u2b55\ufe0f\u200d]+ ?")
+_CHATTER: Final = re.compile(
+    r"\b(?:question|happy|glad|hope|let me know|feel free|hesitate|if you (?:have|need|want))\b", re.I
+)
 _FORM_ASKED: Final = re.compile(
     r"\b(?:\d+ words|words?|sentences?|paragraphs?|bullets?|headings?|step by step|(?:as|in|make|write|give)\b.{0,20} "
     r"(?:list|table|points|steps)|tables?|essay|letter|e-?mail|poem|story|script|code|json|csv|html|markdown|emojis?|"
@@ -34,26 +35,31 @@ _FORM_ASKED: Final = re.compile(
 )
 
 
-def in_form(text: str, clauses: Iterable[str], query: str = "") -> str:
-    """The text as the clauses want it in all that a machine can do; the text itself where the query asks for a form.
+def keeper(clauses: Iterable[str], query: str = "") -> Callable[[str], str] | None:
+    """What keeps an answer to the query to the clauses, in all that a machine can do; None where nothing is to be done.
 
     Counts are kept to by whole sentences or items from the start, one at least; openings, closings and replaced words
-    are the user's own. What is done twice changes nothing more.
+    are the user's own. What is done twice changes nothing more. Nothing is done where the query asks for a form.
     """
-    told = _told(clauses)
-    if not text.strip() or not told or _FORM_ASKED.search(query):
+    told = {} if _FORM_ASKED.search(query) else _told(clauses)
+    return partial(_kept, told=told) if told else None
+
+
+def in_form(text: str, clauses: Iterable[str], query: str = "") -> str:
+    """The text as the clauses want it; see ``keeper``."""
+    keep = keeper(clauses, query)
+    return keep(text) if keep else text
+
+
+def _kept(text: str, told: _Told) -> str:
+    if not text.strip():
         return text
     text = _bare(text, told)
-    code = bool(_FENCE.search(text))
+    code = bool(FENCE.search(text))
     for name, keep in _KEEPERS.items():
         for one in () if code and name not in _AROUND else told.get(name, ()):
             text = keep(text, one, told).strip() or text
     return text
-
-
-def mechanical(clauses: Iterable[str], query: str = "") -> bool:
-    """Whether ``in_form`` may change an answer to the query."""
-    return bool(_told(clauses)) and not _FORM_ASKED.search(query)
 
 
 def _told(clauses: Iterable[str]) -> dict[str, list[Constraint]]:
@@ -61,7 +67,7 @@ def _told(clauses: Iterable[str]) -> dict[str, list[Constraint]]:
     told: dict[str, list[Constraint]] = {}
     for one in (one for clause in clauses for one in constraints_of(clause) if one.name in _KEEPERS):
         known = told.setdefault(one.name, [])
-        if one.name == "wording" or not known:
+        if one.name in ("wording", "never") or not known:
             known.append(one)
         elif isinstance(one.value, int) and one.value < int(known[0].value):
             known[0] = one
@@ -71,8 +77,14 @@ def _told(clauses: Iterable[str]) -> dict[str, list[Constraint]]:
 def _lines(text: str) -> list[tuple[bool, str]]:
     """The lines that say something: whether each is an item of a list, and its text without the mark of one."""
     lines = [line for line in text.splitlines() if line.strip()]
-    bare = [(bool(_ITEM.match(_HEADING.sub("", line))), _MARK.sub("", line).strip()) for line in lines]
+    bare = [(is_item(HEADING.sub("", line)), _unmarked(line)) for line in lines]
     return [(item, line) for item, line in bare if line]
+
+
+def _unmarked(line: str) -> str:
+    while mark := _MARK.match(line):
+        line = line[mark.end() :]
+    return line.strip()
 
 
 def _plain(text: str, _: Constraint, __: _Told) -> str:
@@ -92,10 +104,37 @@ def _no_lists(text: str, _: Constraint, __: _Told) -> str:
 def _listed(text: str, one: Constraint, told: _Told) -> str:
     """The text's items, or its sentences where it has none, as a list of the kind, no more than are wanted."""
     items = [line for item, line in _lines(text) if item]
-    items = items if len(items) > 1 else [_MARK.sub("", sentence) for sentence in sentences(text)]
+    items = items if len(items) > 1 else list(map(_unmarked, sentences(text)))
     most = [int(limit.value) for limit in (one, *told.get("items_at_most", ())) if limit.value]
-    mark = "{}. " if one.name == "numbered" else "- "
-    return "\n".join(mark.format(n) + item for n, item in enumerate(items[: min(most, default=None)], start=1))
+    mark = str(told["mark"][0].value) if "mark" in told else "1." if one.name == "numbered" else "-"
+    return "\n".join(f"{_nth(mark, n)} {item}" for n, item in enumerate(items[: min(most, default=None)], start=1))
+
+
+def _nth(mark: str, number: int) -> str:
+    """The mark of an item: the 1 in it is the number."""
+    return mark.replace("1", str(number))
+
+
+def _marked(text: str, one: Constraint, _: _Told) -> str:
+    """The items of the text behind another mark."""
+    number, lines = 0, text.splitlines()
+    for place, line in enumerate(lines):
+        if mark := BULLET.match(line) or NUMBERED.match(line):
+            number += 1
+            lines[place] = f"{_nth(str(one.value), number)} {line[mark.end() :]}"
+    return "\n".join(lines)
+
+
+def _few_items(text: str, one: Constraint, _: _Told) -> str:
+    """The text without the items, and what stands below them, that are too many."""
+    kept: list[str] = []
+    items = 0
+    for line in text.splitlines():
+        items += (top := is_item(line) and not line[:1].isspace())
+        inside = top or line[:1].isspace()
+        if items <= int(one.value) or not inside:
+            kept.append(line)
+    return re.sub(r"\n{3,}", _PARAGRAPH, "\n".join(kept))
 
 
 def _limited(text: str, one: Constraint, told: _Told) -> str:
@@ -119,6 +158,50 @@ def _limited(text: str, one: Constraint, told: _Told) -> str:
 
 def _one_a_line(text: str, one: Constraint, told: _Told) -> str:
     return "\n\n".join(sentences(_no_lists(text, one, told)))
+
+
+def _in_paragraphs(text: str, one: Constraint, told: _Told) -> str:
+    said = sentences(_plain(text, one, told))
+    return _PARAGRAPH.join(" ".join(said[n : n + int(one.value)]) for n in range(0, len(said), int(one.value)))
+
+
+def _unled(text: str, one: Constraint, _: _Told) -> str:
+    while not one.holds(text, features(text)):
+        text = text.partition("\n")[2].strip()
+    return text
+
+
+def _unopened(text: str, one: Constraint, _: _Told) -> str:
+    """Without the sentences at the start that only greet or say that an answer comes."""
+    said = sentences(text)
+    while len(said) > 1 and not one.holds(said[0], features(said[0])) and _says_nothing(said[0]):
+        text = _after(text, said.pop(0))
+    return text
+
+
+def _unclosed(text: str, one: Constraint, _: _Told) -> str:
+    """Without the sentences at the end that only offer help or wish well."""
+    said = sentences(text)
+    while len(said) > 1 and not one.holds(text, features(text)) and _says_nothing(said[-1]):
+        text = text[: text.rfind(said.pop())].rstrip()
+    return text
+
+
+def _says_nothing(sentence: str) -> bool:
+    """Whether an opening or closing sentence may go: an exclamation, an announcement, a word or two, an offer."""
+    return sentence.endswith(("!", ":")) or len(sentence.split()) <= 2 or bool(_CHATTER.search(sentence))
+
+
+def _after(text: str, sentence: str) -> str:
+    return text[text.find(sentence) + len(sentence) :].lstrip()
+
+
+def _list_only(text: str, _: Constraint, __: _Told) -> str:
+    """The text without what is before and after its list, where it has one."""
+    lines = text.splitlines()
+    items = [n for n, line in enumerate(lines) if is_item(line)]
+    within = items and (line for n, line in enumerate(lines) if is_item(line) or (n > items[0] and line[:1].isspace()))
+    return "\n".join(within or lines)
 
 
 def _bold_lead(text: str, one: Constraint, _: _Told) -> str:
@@ -153,7 +236,7 @@ def _bare(text: str, told: _Told) -> str:
 def _opened(text: str, one: Constraint, _: _Told) -> str:
     """The text behind the opening; a heading, and what is above a list, stand on a line of their own."""
     opening, body = str(one.value), _bare(text, {"opening": [one]})
-    alone = _HEADING.match(opening) or _MARK.match(body)
+    alone = HEADING.match(opening) or _MARK.match(body)
     return body if _same(body, opening) else f"{opening}{_PARAGRAPH if alone else ' '}{body}"
 
 
@@ -179,22 +262,35 @@ _PARAGRAPH: Final = "\n\n"
 _LIMITS: Final = ("sentences", "sentences_at_most", "words_at_most")
 _AROUND: Final = frozenset({"opening", "closing", "closing_line"})
 _KEEPERS: Final[Mapping[str, _Keep]] = {
+    **dict.fromkeys(("no_greeting", "no_filler", "no_opening"), _unopened),
+    "no_signoff": _unclosed,
+    "no_lead": _unled,
     "plain": _plain,
-    "no_headings": lambda text, _, __: "\n".join(_HEADING.sub("", line) for line in text.splitlines()),
+    "no_headings": lambda text, _, __: "\n".join(HEADING.sub("", line) for line in text.splitlines()),
     "no_emphasis": lambda text, _, __: _STRONG.sub("", text),
     "no_lists": _no_lists,
     "bullets": _listed,
     "numbered": _listed,
     **dict.fromkeys(_LIMITS, _limited),
+    "items_at_most": _few_items,
+    "list_only": _list_only,
+    "mark": _marked,
+    "paragraphs": lambda text, one, told: _plain(text, one, told) if one.value == 1 else text,
     "one_a_line": _one_a_line,
+    "paragraph_of": _in_paragraphs,
     "bold_lead": _bold_lead,
+    "british": lambda text, _, __: spelled(text, "British"),
+    "american": lambda text, _, __: spelled(text, "American"),
+    "no_contractions": lambda text, _, __: uncontracted(text),
+    "digits": lambda text, _, __: in_digits(text),
+    "no_hedges": lambda text, _, __: reduce(without_adverb, HEDGES, text),
+    "never": lambda text, one, _: without_adverb(text, str(one.value)),
     "wording": _worded,
     "no_exclamations": lambda text, _, __: text.replace("!", "."),
-    "no_emoji": lambda text, _, __: _EMOJI.sub("", text),
+    "no_emoji": lambda text, _, __: re.sub(rf"{EMOJI.pattern} ?", "", text),
     "lower": lambda text, _, __: text.lower(),
     "upper": lambda text, _, __: text.upper(),
     "opening": _opened,
     "closing": _closed,
     "closing_line": _closed,
-    "items_at_most": lambda text, _, __: text,  # is kept to where the list is made
 }

@@ -228,6 +228,21 @@ async def test_a_message_of_parts_keeps_them(build: Build) -> None:
     assert rest == parts
 
 
+async def test_the_answer_is_kept_to_the_stated_form_and_a_call_of_a_tool_is_not(build: Build) -> None:
+    @tool
+    def stock(item: str) -> str:
+        """How much is left."""
+        return f"Two of {item}."
+
+    services = build(ScriptedModels(agent=[called("stock", item="pots"), "There are two. They are blue."] * 2))
+    agent = await agent_of(services, tools=[stock])
+    await services.personas.pin("ann", "Answer in one sentence.")
+    out = await ask(agent, "How many pots?")
+    assert out["messages"][-1].text == "There are two."
+    assert (await services.episodic.get("ann", out["interaction_id"])).response == "There are two."
+    assert (await ask(agent, "How many pots? In detail."))["messages"][-1].text == "There are two. They are blue."
+
+
 async def test_without_langchain_the_middleware_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "personaagent.middleware.agent")
     monkeypatch.setitem(sys.modules, "langchain.agents.middleware", None)

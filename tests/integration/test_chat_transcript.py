@@ -1,4 +1,4 @@
-"""Ten turns with five corrections in a terminal, on a model that does what its prompt says (docs/make_transcript.py)."""
+"""Ten turns with five corrections in a terminal, on a model that obeys its prompt (docs/make_transcript.py)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from test_cli_process import environment
 from stub_endpoint import endpoint, obliging
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "docs"))
-from make_transcript import transcript  # type: ignore[import-not-found]  # noqa: E402
+from make_transcript import transcript  # type: ignore[import-not-found]
 
 LONG = " It takes a little time but is well worth it. Here are some hints: go slowly, prepare all of it, and taste."
 

@@ -125,6 +125,10 @@ def without(wanted: Callable[[str], bool]) -> Callable[[str], str]:
     return style
 
 
+def in_pairs(said: Sequence[str]) -> str:
+    return "\n\n".join(" ".join(said[n : n + 2]) for n in range(0, len(said), 2))
+
+
 def in_metric(text: str) -> str:
     return replaced(
         (r"([\d,.]+) miles", "400 kilometres"), (r"([\d,.]+) feet", "330 metres"), (r"([\d,.]+) inches", "30 cm")
@@ -166,6 +170,14 @@ STYLES: Sequence[tuple[str, Callable[[str], str], str]] = (
     ("German", lambda text: GERMAN[len(text) % 3], r"^Write in German\.$"),
     ("question", lambda text: f"{' '.join(body(text)[:4])} What do you want to know next?",
      r'^End every answer with ("What do you want to know next\?"|one question)'),
+    ("points", lambda text: "\n".join(f"• {s}" for s in body(text)), r'^Answer as a bulleted list \("•"\)'),
+    ("step 1", lambda text: "\n".join(f"Step {n}: {s}" for n, s in enumerate(body(text), 1)),
+     r'^Answer as a numbered list \("Step 1:"\)'),
+    ("signed", lambda text: f"{text}\n\nBest wishes,\nSam", r'^End every answer with the lines "Best wishes," and "Sam"\.$'),
+    ("a star", lambda text: f"✨ {text}", r'^Begin every answer with "✨"\.$'),
+    ("pairs", lambda text: in_pairs(sentences(plain(text))), r"^Write short paragraphs, of at most 2 sentences each\.$"),
+    ("digits", replaced((r"\bseven\b", "7"), (r"\bten\b", "10"), (r"\btwo\b", "2"), (r"\bfour\b", "4")),
+     r"^Write numbers as digits"),
     ("a line each", lambda text: "\n".join(s for s in sentences(plain(text))), r"^Put each sentence on a line of its own"),
     ("long", lambda text: f"{plain(text)} {' '.join(body(ANSWERS[len(text) % 12][1]) * 2)}", r"^Answer in at least \d+ words"),
 )  # fmt: skip

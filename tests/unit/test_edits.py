@@ -208,3 +208,11 @@ async def test_the_verdict_comes_first_where_the_user_puts_it_there() -> None:
     ]
     told = await clauses([*history, *edited(lambda text: text, start=10)])
     assert told == ["Put the verdict (yes or no) in the first word."]
+
+
+async def test_who_takes_away_what_is_around_a_list_wants_such_a_list() -> None:
+    items = [f"{n}. Wash the pot well and dry it." for n in range(1, 7)]
+    answers = ["\n".join([f"This is part {n}:", *items, "Then rest."]) for n in "abc"]
+    history = [interaction(n, "q", "\n".join(items), response=a, truth_source="edit") for n, a in enumerate(answers)]
+    (told,) = await clauses(history)
+    assert told == "Answer as a numbered list, each item at most 8 words, with nothing before or after it."

@@ -13,7 +13,7 @@ from langchain_core.messages import BaseMessage
 
 from personaagent.errors import InputError, ModelUnreachable
 from personaagent.evals.__main__ import main
-from personaagent.evals.evaluation import Wanted, evaluate
+from personaagent.evals.evaluation import Wanted, _until, evaluate
 from personaagent.evals.langsmith import upload
 from personaagent.evals.metrics import conformity, edit_cost
 from personaagent.evals.records import Prepared, Records
@@ -91,7 +91,7 @@ def test_there_are_enough_users_and_the_first_eighteen_are_of_every_kind() -> No
     assert len(mixtures) == 4
     assert len([name for name in first if name in CONTROLS]) == 2
     assert len([part for part in split(task) if part.user_id not in task.controls]) == 20
-    assert {len(part.history) for part in split(task)} == {12}
+    assert {len(part.history) for part in split(task)} == {20}
     assert {len(part.test) for part in split(task)} == {8}
 
 
@@ -101,7 +101,7 @@ def test_questions_are_drawn_by_seed_and_training_is_never_tested() -> None:
     assert parts != split(edits.task(seed=2), limit=32)
     training = {row.query for part in parts for row in part.history}
     tested = {row.query for part in parts for row in part.test}
-    assert len(training) == 12
+    assert len(training) == 20
     assert len(tested) == 32
     assert not training & tested
 
@@ -116,7 +116,7 @@ def test_edit_cost_sees_spelling_and_form_and_conformity_all_but_white_space() -
 
 
 def run(out: Path, models: ScriptedModels, *systems: str, users: int = 3) -> None:
-    wanted = Wanted(task=edits.task(), systems=systems, out=out, users=users, limit=2)
+    wanted = Wanted(task=edits.task(), systems=systems, out=out, users=users, limit=2, concurrency=1)
     evaluate(wanted, Settings(home=out / "unused"), models=models, embedder=HashEmbedder())
 
 
@@ -131,7 +131,7 @@ def test_the_truth_is_each_users_edit_of_what_the_system_answered(tmp_path: Path
         rows = rows_of(tmp_path, system)
         assert len(rows) == 6
         assert all(truth == STYLES[user[3:]](answer) for user, answer, truth in rows)
-    # every question is asked once of the model alone, whoever has it: twelve to edit, and those of the tests
+    # every question is asked once of the model alone, whoever has it: twenty to edit, and those of the tests
     alone = [call for call in models.calls if len(call.messages) == 2]
     assert len(alone) == len({call.messages[-1].text for call in alone})
     assert {call.kwargs.get("max_tokens") for call in models.calls} == {320}
@@ -153,7 +153,8 @@ def test_the_agent_lives_through_the_edits_and_a_control_gets_no_persona(tmp_pat
     models = ScriptedModels(LONG)
     run(tmp_path, models, "persona_agent:epochs=1,judge=3", users=2)
     held = Records(tmp_path / "edits" / "persona_agent--epochs_1-judge_3").users()
-    assert {user.history for user in held.values()} == {12}
+    # twelve edits end a history; of a user who edits nothing all is history
+    assert {name: user.history for name, user in held.items()} == {"01-one-sentence": 12, "02-control-1": 20}
     assert held["02-control-1"].aligned_after is None
     assert not any(call.tools for call in models.calls)
     chats = [call for call in models.calls if call.role in ("agent", "simulator") and call.kind == "chat"]
@@ -254,3 +255,11 @@ def test_commits_are_counted_for_styles_and_controls_apart() -> None:
     assert committed(sheet) == [
         "persona_agent: 1 of 2 users with a style have a committed persona, the median after 6 edits; 1 of 1 controls."
     ]
+
+
+def test_a_history_ends_with_the_twelfth_edit_and_what_is_left_as_it_is_is_none() -> None:
+    rows = split(edits.task(), users=1)[0].history
+    told = [replace(row, response="Yes.", truth="Yes." if place % 3 else "No.") for place, row in enumerate(rows)]
+    assert _until(told, 4) == told[:10]
+    assert _until(told, 12) == told
+    assert _until(told, None) == told

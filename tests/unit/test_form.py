@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personaagent.form import distance, features, language_of, sentences, understood
-from personaagent.persona.constraint import _TEXTS, WORDING, Constraint, constraints_of
+from personaagent.persona.constraint import _KINDS, WORDING, Constraint, constraints_of
 from personaagent.rules import broken_rule
 
 LISTED = "Sure! Here are some tips:\n\n- One tip, **bold**.\n- Two tips.\n\nLet me know if you need more help!"
@@ -120,7 +120,7 @@ def test_what_the_user_changed_is_said_in_plain_sentences() -> None:
     assert understood("It is so.", "It is so.") == []
 
 
-@pytest.mark.parametrize("name", sorted(_TEXTS))
+@pytest.mark.parametrize("name", sorted(name for name, (text, *_) in _KINDS.items() if text))
 def test_every_clause_may_stand_in_a_persona_and_is_read_back(name: str) -> None:
     value = {
         "language": "German",
@@ -129,6 +129,8 @@ def test_every_clause_may_stand_in_a_persona_and_is_read_back(name: str) -> None
         "informal": "du",
         "item_words_at_most": 12,
         "items_at_most": 3,
+        "mark": "•",
+        "paragraph_of": 2,
     }.get(name, "")
     constraint = Constraint(name, value or ("Cheers, Ann" if name in ("opening", "closing", "closing_line") else ""))
     assert broken_rule(constraint.clause) is None

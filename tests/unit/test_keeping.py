@@ -9,8 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from personaagent.form import features
-from personaagent.persona.constraint import _TEXTS, Constraint, constraints_of
-from personaagent.persona.keeping import in_form, mechanical
+from personaagent.persona.constraint import _KINDS, Constraint, constraints_of
+from personaagent.persona.keeping import in_form, keeper
 
 PROSE = "One two three. Four five six. Seven."
 LISTED = "Do this:\n\n1. **Rinse** the rice.\n2. Boil color!\n3. Wait.\n\nEnjoy."
@@ -53,6 +53,42 @@ CODE = "Use it:\n\n```python\nPRINT = 1. Two. Three.\n```"
         (["Use no exclamation marks.", "Use no emoji."], "Hi! 🎉 there", "Hi. there"),
         (['Write "colour", never "color"; "sea", never "ocean".'], "Color, Oceans, ocean", "Colour, Oceans, sea"),
         (["Answer in one sentence.", "Use no emoji."], CODE, CODE),
+        (["Write at most 2 items in a list."], LISTED, "Do this:\n\n1. **Rinse** the rice.\n2. Boil color!\n\nEnjoy."),
+        (['Answer as a bulleted list ("•") of exactly 2 items.'], LISTED, "• **Rinse** the rice.\n• Boil color!"),
+        (
+            ['Answer as a numbered list ("Step 1:").'],
+            PROSE,
+            "Step 1: One two three.\nStep 2: Four five six.\nStep 3: Seven.",
+        ),
+        (['Begin the items of a list with "1)".'], "- One\n- Two\n\nSo.", "1) One\n2) Two\n\nSo."),
+        (["Write the list only, with nothing before or after it."], LISTED, LISTED[10:-8].strip()),
+        (["Do not announce what follows: no first line that ends with a colon."], LISTED, LISTED[10:].strip()),
+        (["Write short paragraphs, of at most 2 sentences each."], PROSE, "One two three. Four five six.\n\nSeven."),
+        (["Answer in one paragraph."], "One.\n\nTwo.", "One. Two."),
+        (['End every answer with the lines "Best," and "Sam".'], f"{PROSE}\n\nBest,\nSam", f"{PROSE}\n\nBest,\nSam"),
+        (['End every answer with the lines "Best," and "Sam".'], PROSE, f"{PROSE}\n\nBest,\nSam"),
+        (["Do not open with a greeting or filler."], f"Hello! Great question! {PROSE}", PROSE),
+        (
+            ["Do not open with a greeting or filler."],
+            "Sorry, rice is out. Take pasta.",
+            "Sorry, rice is out. Take pasta.",
+        ),
+        (["End with the answer itself: no closing line."], f"{PROSE} I hope this helps. Let me know!", PROSE),
+        (
+            ["End with the answer itself: no closing line."],
+            "Cut it. Take care of the root.",
+            "Cut it. Take care of the root.",
+        ),
+        (
+            ["Use British spelling."],
+            "Organize the color of LABOR, size and laboratory.",
+            "Organise the colour of LABOUR, size and laboratory.",
+        ),
+        (["Use American spelling."], "Grey theatres travelled.", "Gray theaters traveled."),
+        (["Use no contractions."], "It's Ann's; I can't.", "It is Ann's; I cannot."),
+        (["Write numbers as digits."], "Two of twenty-one, one third, two-thirds", "2 of 21, one third, two-thirds"),
+        (["Do not hedge."], "Perhaps it is fine, probably.", "It is fine."),
+        (['Never write "usually".', 'Never write "peanuts".'], "Usually, add peanuts.", "Add peanuts."),
         (['End every answer with the line "Ask."'], CODE, f"{CODE}\n\nAsk."),
     ],
 )
@@ -61,7 +97,7 @@ def test_what_is_stated_is_done(clauses: list[str], text: str, expected: str) ->
     assert done == expected
     assert in_form(done, clauses) == done
     assert in_form("", clauses) == ""
-    assert mechanical(clauses) == bool(clauses and clauses != ["Answer politely."])
+    assert (keeper(clauses) is not None) == bool(clauses and clauses != ["Answer politely."])
 
 
 @pytest.mark.parametrize(
@@ -71,7 +107,7 @@ def test_what_is_stated_is_done(clauses: list[str], text: str, expected: str) ->
 )  # fmt: skip
 def test_who_asks_for_a_form_gets_it(query: str) -> None:
     assert in_form(PROSE, ["Answer in one sentence."], query) == PROSE
-    assert not mechanical(["Answer in one sentence."], query)
+    assert keeper(["Answer in one sentence."], query) is None
 
 
 @pytest.mark.parametrize("query", ["How long do eggs boil?", "What is the point of it?", "Was lange währt?"])
@@ -86,7 +122,8 @@ def test_of_a_condition_nothing_is_done() -> None:
 STATED = [
     *(
         Constraint(name, 2 if name.endswith("most") else "Ask me." if "{}" in text else "")
-        for name, text in _TEXTS.items()
+        for name, (text, *_) in _KINDS.items()
+        if text
     ),
     Constraint("sentences", 1), Constraint("words_at_most", 5), Constraint("bullets", 2), Constraint("numbered", 3),
 ]  # fmt: skip

@@ -189,6 +189,18 @@ async def test_an_edit_of_words_alone_is_a_text_like_any_other() -> None:
     edit = LONG.replace("moist", "damp")
     assert await edited(LONG, edit, edit) == 0
     assert await edited(LONG, edit, "") == 1
+    shortened = LONG.replace(" at all times", "")  # words that were taken out are missing from most texts
+    assert await edited(LONG, shortened, LONG) < 0.2
+
+
+async def test_of_words_that_an_edit_put_in_most_must_be_there_and_the_others_not() -> None:
+    response = "You can water your mint when you see that the soil is dry."
+    edit = response.replace("You", "We").replace("your", "our").replace("you", "we")
+    as_before = await edited(response, edit, response)
+    assert as_before > 0.8
+    assert await edited(response, edit, "We water our pots in May.") < 0.3
+    for proves_nothing in ("Water the mint if it is dry.", "We see that you water your pots."):
+        assert await edited(response, edit, proves_nothing) >= as_before
 
 
 @pytest.mark.parametrize(

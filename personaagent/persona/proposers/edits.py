@@ -19,7 +19,7 @@ from itertools import pairwise
 from math import log2
 
 from personaagent.errors import InvalidPersona
-from personaagent.form import Form, features, length_changed, sentences
+from personaagent.form import Form, features, is_item, length_changed, sentences
 from personaagent.labels.statistics import EVIDENCE, task_name
 from personaagent.persona.constraint import (
     WORDING,
@@ -38,6 +38,8 @@ WINDOW = 40  # newest edits and untouched answers that count
 ENDED = 3  # newest results in a row that contradict a rule end it
 MAX_CLAUSES = 6
 AROUND_A_LIST = 2  # sentences that lead to a list and end it, and are none of its points
+USUAL_MARKS = ("-", "1.")
+MAX_LINES = 3  # of a closing
 MAX_WORDINGS = 3
 MAX_TOKENS = 250  # of a text, where words are held against each other
 STEPS = (5, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 120, 150, 200, 250, 300, 400, 500)  # numbers people say
@@ -47,11 +49,11 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-_STRUCTURE = "sentences words paragraphs bullets numbered no_lists no_headings no_tables no_code list_only"
-_TAIL = "no_signoff no_question no_full_stop item_words"
+_STRUCTURE = "sentences words paragraphs paragraph_of bullets numbered no_lists no_headings no_tables no_code list_only"
+_TAIL = "no_lead no_signoff no_question no_full_stop item_words"
 _REGISTER = (
-    "no_hedges no_contractions no_first_person no_we metric imperial british american formal informal no_exclamations "
-    "no_parentheses no_semicolons no_dashes no_quotations wording"
+    "no_hedges no_contractions no_first_person no_we digits metric imperial british american formal informal "
+    "no_exclamations no_parentheses no_semicolons no_dashes no_quotations wording"
 )
 # by what a rule is about: what else it explains, being the plainer way to say it
 _EXPLAINS: Mapping[str, tuple[str, ...]] = {
@@ -60,22 +62,28 @@ _EXPLAINS: Mapping[str, tuple[str, ...]] = {
         "sentences": f"{_STRUCTURE} {_TAIL}",
         "words": f"{_STRUCTURE} {_TAIL}",
         "more_words": "more_words sentences emphasis",
-        "bullets": f"{_STRUCTURE} {_TAIL}",
-        "numbered": f"{_STRUCTURE} {_TAIL}",
+        "bullets": f"{_STRUCTURE} {_TAIL} mark",
+        "numbered": f"{_STRUCTURE} {_TAIL} mark",
+        "list_only": "no_lead paragraphs no_signoff no_question",
         "table": f"{_STRUCTURE} {_TAIL}",
         "code_first": _STRUCTURE,
-        "paragraphs": "paragraphs no_headings no_lists",
-        "plain": "no_lists no_headings no_emphasis no_tables no_code",
+        "paragraphs": "no_lead paragraphs no_headings no_lists",
+        "paragraph_of": "no_lead paragraphs no_headings no_lists plain no_emphasis",
+        "plain": "no_lead no_lists no_headings no_emphasis no_tables no_code",
         "opening": "greeting bold_lead verdict heading_first emoji emphasis one_a_line paragraphs more_words sentences",
         "closing": "no_full_stop question emoji more_words one_a_line paragraphs sentences",
         "language": f"{_REGISTER} no_emphasis no_opening no_greeting no_filler no_signoff",
         "no_opening": "no_greeting no_filler no_exclamations no_first_person no_contractions",
         "no_filler": "no_exclamations no_first_person no_contractions",
         "no_greeting": "no_exclamations",
+        "no_contractions": "wording",
+        "digits": "wording",
+        "british": "wording",
+        "american": "wording",
         "no_signoff": "no_question no_exclamations no_emoji no_first_person no_contractions",
         "bold_lead": "emphasis more_words one_a_line paragraphs sentences",
         "heading_first": "one_a_line paragraphs sentences",
-        "one_a_line": "paragraphs",
+        "one_a_line": "no_lead paragraphs",
         "question": "more_words sentences one_a_line paragraphs",
         "emoji": "no_full_stop closing",
         "lower": "no_first_person wording no_emphasis",
@@ -86,15 +94,15 @@ _EXPLAINS: Mapping[str, tuple[str, ...]] = {
 _SHAPES = _names("sentences words more_words bullets numbered table paragraphs")
 _FIXED = ("opening", "closing", "closing_line")
 _FLAGS = _names(
-    "plain no_lists no_headings no_emphasis no_tables no_code one_a_line bold_lead emphasis heading_first code_first "
-    "table no_opening no_greeting no_filler greeting no_signoff question no_question verdict no_emoji emoji "
-    "no_exclamations no_parentheses no_semicolons no_dashes no_quotations no_hedges no_contractions metric imperial "
-    "british american formal informal no_first_person no_we lower upper no_full_stop"
+    "list_only plain no_lists no_headings no_emphasis no_tables no_code one_a_line bold_lead emphasis heading_first "
+    "code_first table no_opening no_greeting no_filler no_lead greeting no_signoff question no_question verdict "
+    "no_emoji emoji no_exclamations no_parentheses no_semicolons no_dashes no_quotations no_hedges no_contractions "
+    "digits metric imperial british american formal informal no_first_person no_we lower upper no_full_stop"
 )
 # measured on the part of the answer that the user kept: what went with the rest was not the point
 _LOCAL = _names(
     "no_emphasis emphasis emoji no_emoji no_exclamations no_parentheses no_semicolons no_dashes no_quotations "
-    "no_hedges no_contractions metric imperial british american formal informal no_first_person no_we never "
+    "no_hedges no_contractions digits metric imperial british american formal informal no_first_person no_we never "
     "wording"
 )
 _ABOUT = {
@@ -112,6 +120,7 @@ _COUNTS: Mapping[str, Sequence[int]] = {  # that are tried, in this order
     "bullets": (0, *range(2, 13)),
     "numbered": (0, *range(2, 13)),
     "paragraphs": range(1, 4),
+    "paragraph_of": range(2, 5),
     "words_at_most": STEPS,
     "words_at_least": STEPS[:1:-1],
 }
@@ -251,13 +260,34 @@ def rules(rows: Sequence[Edit], before: Sequence[Constraint] = ()) -> list[Rule]
     ended = [last for one, _ in found if (last := _end(one, rows if one.name in _FIXED else bare)) is not None]
     if ended:
         return rules(rows[max(ended) + 1 :], before)
-    told = []
-    for one, support in found:
-        if one.name != "wording":
-            parts = _parts(one, support, before)
-            text = shape_clause(parts) if group(one) == "shape" and one.name not in _FLAGS else one.clause
-            told.append(Rule(text, tuple(parts), tuple(support)))
-    return [*told, *_worded(found, rows)]
+    return [*_formed(found, before), *_worded(found, rows)]
+
+
+def _formed(found: Sequence[tuple[Constraint, Sequence[Edit]]], before: Sequence[Constraint]) -> list[Rule]:
+    """The rules of form; what is a part of another one is no rule of its own."""
+    if not any(group(one) == "shape" for one, _ in found):
+        found = [(_as_list(one, support), support) for one, support in found]
+    with_parts = [(one, support, _parts(one, support, before)) for one, support in found if one.name != "wording"]
+    stated = {part for one, _, parts in with_parts for part in parts if part != one}
+    if any(one.name.startswith("sentences") for one, _ in found):  # how few there are says how they stand
+        stated |= {one for one, _ in found if one.name == "paragraph_of"}
+    return [
+        Rule(_text(one, parts), tuple(parts), tuple(support)) for one, support, parts in with_parts if one not in stated
+    ]
+
+
+def _text(one: Constraint, parts: Sequence[Constraint]) -> str:
+    return shape_clause(parts) if group(one) == "shape" and one.name not in _FLAGS else one.clause
+
+
+def _as_list(one: Constraint, support: Sequence[Edit]) -> Constraint:
+    """The kind of list that is left where the user takes away what is around lists of one kind; else the same."""
+    if one.name == "list_only":
+        for kind in ("bullets", "numbered"):
+            listed = Constraint(kind, 0)
+            if all(listed.holds(row.result, row.now) for row in support):
+                return listed
+    return one
 
 
 def _worded(found: Sequence[tuple[Constraint, Sequence[Edit]]], rows: Sequence[Edit]) -> list[Rule]:
@@ -336,9 +366,15 @@ def _candidates(rows: Sequence[Edit], before: Sequence[Constraint]) -> list[Cons
     found += [Constraint("language", language) for language, _ in languages.most_common(1)]
     for language, _ in languages.most_common(2):
         found += [Constraint(n, PRONOUNS[n, language]) for n in ("formal", "informal") if (n, language) in PRONOUNS]
+    found += [Constraint("mark", mark) for mark in _marks(touched)]
     for name, counts in _COUNTS.items():
         found += _best([Constraint(name, n) for n in counts], rows, before)
     return [*found, *_wordings(touched)]
+
+
+def _marks(rows: Sequence[Edit]) -> list[str]:
+    """What the items of most results begin with, where these are lists of one kind."""
+    return [mark for mark, _ in Counter(row.now.mark for row in rows if row.now.mark).most_common(1)]
 
 
 def _best(options: Sequence[Constraint], rows: Sequence[Edit], before: Sequence[Constraint]) -> list[Constraint]:
@@ -361,8 +397,13 @@ def _size(one: Constraint, row: Edit) -> float:
     if one.name.startswith("words_"):
         return abs(log2((row.was.words + 1) / (count + 1)))
     if one.name.startswith("sentences"):
-        return max(0.5, abs(log2((row.was.sentences + 1) / (count + 1))))
+        return max(0.5, abs(log2((row.was.sentences + 1) / (count + 1)))) + _reached(one, row)
     return 1.0
+
+
+def _reached(one: Constraint, row: Edit) -> bool:
+    """Whether the result comes up to a limit of sentences: most do where it is the user's, and not a wider one."""
+    return one.name == "sentences_at_most" and row.now.sentences == one.value
 
 
 def _fixed(rows: Sequence[Edit], before: Sequence[Constraint]) -> list[tuple[Constraint, list[Edit]]]:
@@ -399,21 +440,39 @@ def _literals(touched: Sequence[Edit]) -> list[Constraint]:
     """Openings and closings that several results share and the originals lack."""
     openings: Counter[str] = Counter()
     closings: Counter[str] = Counter()
-    lines: Counter[str] = Counter()
-    heads: Counter[str] = Counter()
+    heads = Counter(row.result.splitlines()[0].strip() for row in touched if "\n" in row.result)
     for one, other in pairwise([*touched, *touched[1::2]]):
-        first, second = one.result.split(), other.result.split()
-        openings[" ".join(_shared(first, second))] += 1
-        closings[" ".join(_shared(first[::-1], second[::-1])[::-1])] += 1
-    for row in touched:
-        parts = row.result.rstrip().splitlines()
-        if len(parts) > 1:
-            heads[parts[0].strip()] += 1
-            lines[parts[-1].strip()] += 1
+        openings[" ".join(_shared(_put_before(one), _put_before(other)))] += 1
+        closings[" ".join(_shared(_put_after(one), _put_after(other))[::-1])] += 1
     found = [Constraint("opening", text) for text in _telling(openings, -1)]
     found += [Constraint("opening", text) for text, n in heads.most_common(1) if n >= MIN_EDITS and _sayable(text)]
-    found += [Constraint("closing_line", text) for text, n in lines.most_common(1) if n >= MIN_EDITS and _sayable(text)]
+    found += [
+        Constraint("closing_line", text)
+        for text, n in Counter(end for row in touched for end in _last_lines(row.result)).items()
+        if n >= MIN_EDITS and all(map(_sayable, text.split("\n")))
+    ]
     return found + [Constraint("closing", text) for text in _telling(closings, 0)]
+
+
+def _last_lines(text: str) -> list[str]:
+    """The last line of a text of several, the last two, and so on."""
+    lines = [line.strip() for line in text.splitlines()]
+    return ["\n".join(lines[-n:]) for n in range(1, min(MAX_LINES, len(lines) - 1) + 1) if lines[-n]]
+
+
+def _put_before(row: Edit) -> list[str]:
+    """The words of the result that stand before the original's own start; all of them where that is not in it."""
+    return _before_start(row.result.split(), row.written.split())
+
+
+def _put_after(row: Edit) -> list[str]:
+    """The words of the result that stand after the original's own end, from the last one back."""
+    return _before_start(row.result.split()[::-1], row.written.split()[::-1])
+
+
+def _before_start(words: Sequence[str], own: Sequence[str]) -> list[str]:
+    start = next((n for n in range(len(words)) if words[n : n + 2] == own[:2]), len(words))
+    return list(words[:start])
 
 
 def _telling(shared: Counter[str], end: int) -> list[str]:
@@ -425,7 +484,12 @@ def _telling(shared: Counter[str], end: int) -> list[str]:
 
 
 def _sayable(text: str) -> bool:
-    return 0 < len(text) <= 80 and '"' not in text and "\n" not in text and features(text).verdict is False
+    return (
+        0 < len(text) <= 80
+        and '"' not in text
+        and "\n" not in text
+        and not (features(text).verdict or is_item(f"{text} x"))
+    )
 
 
 def _shared(one: Sequence[str], other: Sequence[str]) -> list[str]:
@@ -499,11 +563,17 @@ def _worth(
 
     Structure that was not there says more than a limit that many a shorter text keeps.
     """
-    changed = [rows[n] for n, value in enumerate(outcomes) if value == 1]
     shaped = group(one) == "shape"
     least = 2.0 if one.name in ("bullets", "numbered", "table") else 1.0
-    sizes = [max(least, abs(log2((r.was.words + 1) / (r.now.words + 1)))) if shaped else 1.0 for r in changed]
-    return len(gain) * sum(sizes) / len(sizes) - outcomes.count(-1)
+
+    def size(row: Edit) -> float:
+        return max(least, abs(log2((row.was.words + 1) / (row.now.words + 1)))) if shaped else 1.0
+
+    explained = sum(size(rows[n]) for n, _ in gain)
+    changed = [rows[n] for n, value in enumerate(outcomes) if value == 1]
+    if one.name == "sentences_at_most" and 2 * sum(_reached(one, row) for row in changed) < len(changed):
+        explained /= 2
+    return explained - outcomes.count(-1)
 
 
 def _explained(
@@ -551,6 +621,7 @@ def _parts(one: Constraint, support: Sequence[Edit], before: Sequence[Constraint
 def _of_list(one: Constraint, support: Sequence[Edit], before: Sequence[Constraint]) -> list[Constraint]:
     """What goes with a list: how long its items are, how many where the user cut them, and what is around it."""
     parts = [_limit("item_words_at_most", [row.now.item_words for row in support], before)]
+    parts += [Constraint("mark", mark) for mark in _marks(support) if mark not in USUAL_MARKS]
     most = max(row.now.items for row in support)
     if not one.value and max(row.was.sentences for row in support) > most + AROUND_A_LIST:
         parts.append(Constraint("items_at_most", most))
