@@ -24,8 +24,8 @@ _KEYS: Final = ("loaded_context_length", "max_model_len", "n_ctx", "context_wind
                 "max_context_length", "max_input_tokens")  # fmt: skip
 QUIET: Final[Any] = {"tags": ["nostream"]}
 
-# a question that needs no tool, where one invites itself, and one that cannot do without; few words, since a small model
-# on a CPU reads forty tokens a second
+# a question that needs no tool, where one invites itself, and one that cannot do without; few words, since a small
+# model on a CPU reads forty tokens a second
 ASSISTANT: Final = "You are the personal assistant of one user. Call a tool only where it is needed."
 NEEDS_NONE: Final = "Suggest one name for a grey cat."
 NEEDS_ONE: Final = "What is 48217 * 9133? Use the calculator."
