@@ -24,6 +24,7 @@ from personaagent.state import RespondState
 from personaagent.tools.calls import nothing_new
 from personaagent.tools.need import offered
 from personaagent.tools.registry import ActionSpaces
+from personaagent.tools.space import ActionSpace
 from personaagent.tools.talk import Said, ask_with_tools, plain_talk, told_to_finish
 from personaagent.turn import BREAKS_OFF, BROKEN_OFF, personalized, turn_start
 
@@ -120,11 +121,11 @@ async def _step(
     messages = build()
     state = _noted(state, left.left_out)
     if open_space is None:
-        return await _answer(models, role, _closing(messages, exchange, tools), state, steps)
+        return await _answer(models, role, _closing(messages, exchange, tools), state, steps, known=space)
     said = await ask_with_tools(
         models, role, messages, open_space, trace=state.get("trace", []), steps=steps, max_steps=max_steps
     )
-    finish = partial(_answer, models, role, told_to_finish(messages), state)
+    finish = partial(_answer, models, role, told_to_finish(messages), state, known=open_space)
     return await _heard(said, state, choices, choose, finish)
 
 
@@ -142,14 +143,20 @@ async def _heard(said: Said, state: RespondState, choices: Sequence[str], choose
 
 
 async def _answer(
-    models: Models, role: Role, messages: Sequence[BaseMessage], state: RespondState, steps: int
+    models: Models,
+    role: Role,
+    messages: Sequence[BaseMessage],
+    state: RespondState,
+    steps: int,
+    *,
+    known: ActionSpace | None,
 ) -> dict[str, Any]:
-    """An answer in free text, without tools."""
+    """An answer in free text, without tools; a call of one that the model knows is no answer."""
     chat: Any = await models.chat(role)
     if (limit := state.get("answer_tokens")) is not None:
         chat = chat.bind(max_tokens=limit)
     reply = await chat.ainvoke(list(messages))
-    names = names_in(None, messages)
+    names = names_in(None, messages) | (known.parameters if known else {})
     if names and not spoken(reply.text, names).strip():
         # a call where an answer was wanted: asked once more, as if the results were part of the question
         reply, steps = await chat.ainvoke(plain_talk(messages)), steps + 1

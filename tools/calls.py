@@ -16,8 +16,8 @@ MAX_CALLS = 8
 def calls_in_text(message: AIMessage, names: Collection[str]) -> AIMessage:
     """The message with the calls that its text holds, or the same message when it holds none.
 
-    A call is a JSON object, bare, fenced, tagged or in a list, with a ``name`` among ``names`` and arguments. JSON
-    that names no tool is an answer, and stays one. Ids follow from the content, so that a replay gives the same.
+    ``names``: of the tools, with their parameters where these are known (``models.calls_in_text``). JSON that names no
+    tool is an answer, and stays one. Ids follow from the content, so that a replay gives the same.
     """
     if message.tool_calls:
         return message

@@ -28,6 +28,11 @@ class ActionSpace:
         return tuple(spec.name for spec in self.specs)
 
     @cached_property
+    def parameters(self) -> dict[str, tuple[str, ...]]:
+        """The names of each tool's arguments."""
+        return {spec.name: tuple(spec.schema["properties"]) for spec in self.specs}
+
+    @cached_property
     def searches(self) -> frozenset[str]:
         """The names of the tools whose results may be read without asking."""
         return frozenset(spec.name for spec in self.specs if spec.searches)

@@ -44,7 +44,7 @@ async def ask_with_tools(
     chat = await models.chat(role)
     reply = await chat.bind_tools(space.bindings).ainvoke(list(messages))
     if not reply.tool_calls:
-        reply = calls_in_text(reply, space.names)
+        reply = calls_in_text(reply, space.parameters)
     if reply.tool_calls:
         repeated = all_answered(reply.tool_calls, trace)
         return Said(reply=None if repeated else sound_calls(reply), steps=steps)

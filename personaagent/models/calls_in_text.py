@@ -1,62 +1,99 @@
-"""Tool calls that a model wrote as text: found, checked by name, and kept away from whoever reads the answer."""
+"""Tool calls that a model wrote as text: found, checked by name, and kept away from whoever reads the answer.
+
+Models write them as they were trained to: JSON in one of many forms, a name in marks before its arguments
+(``<function=x>{…}``, ``[TOOL_CALLS]x[ARGS]{…}``), tags with parameters, or a Python call. What is looked for is what
+all of them have: a tool's name where a name stands, its arguments behind it, nothing else in the marks around both.
+"""
 
 from __future__ import annotations
 
+import ast
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 MAX_CHARS: Final = 20_000
+MAX_CODE: Final = 4_000  # characters that are read as Python
+MAX_TRIES: Final = 20  # objects of a text that are tried as Python
+MAX_MARKS: Final = 300  # characters of marks before a call
 _DECODER = json.JSONDecoder()
-_OPENS = re.compile(r"```|<\|?(?:tool_call|function_call|tool)|\[TOOL_CALLS\]|\{", re.IGNORECASE)
-_MAY_OPEN = re.compile(r"(?:`{1,2}|<\|?\w{0,13}|\[[A-Z_]{0,11})$", re.IGNORECASE)
 _FENCE = re.compile(r"\A```\w*\s*|\s*```\Z")
 _MAY_BE_CALL = re.compile(r"\s*(?:`{1,2}\Z|```\w*\s*(?:\{|\Z)|\{)")
-_WRAPPED = re.compile(
-    r"```(?:json|tool_call|xml)?\s*\n(?P<fenced>.*?)```|<\|?(?P<tag>tool_call|function_call|tool)\|?>.*?"
-    r"(?:</?\|?/?(?P=tag)\|?>|\Z)|\[TOOL_CALLS\].*",
-    re.DOTALL | re.IGNORECASE,
+_NAME_KEY = re.compile(r"(?:tool|function|action|recipient)(?:_?name)?|name", re.IGNORECASE)
+_ARGS_KEY = re.compile(r"\w*(?:arg(?:ument)?s|param(?:eter)?s|input|kwargs)", re.IGNORECASE)
+_LABELS: Final = frozenset({"id", "type", "tool_call_id", "call_id"})  # beside name and arguments, where both are flat
+# what stands around a call: <|special|> tokens, [TOOL_CALLS], tags, fences
+_TAG = r"</?[\w:.-]*(?:tool|function|call|invoke|action|code)[\w:.-]*(?:[ =][^<>]{0,80})?>?"
+_BAR = "<[|\uff5c][^<>|\uff5c]{1,40}[|\uff5c]>"
+_SPECIAL = rf"{_BAR}|(?-i:\[/?[A-Z]+(?:_[A-Z]+)*\])"
+_MARK = rf"(?:{_SPECIAL}|{_TAG}|```\w*)"
+_BEFORE = re.compile(rf"(?:{_MARK}|\b(?:Action(?=:)|functools(?=\[))|[\s\[,:])+\Z", re.IGNORECASE)
+_AFTER = re.compile(rf"(?:{_MARK}|[\s\],}}])+", re.IGNORECASE)
+_GAP = rf"(?:\"?'?>|:\d+)?(?:\s{{0,9}}(?:{_SPECIAL}|```\w*)[\w-]{{0,40}}){{0,4}}\s{{0,9}}"
+_LEAD = (
+    rf"(?:(?:{_SPECIAL})\w{{0,12}}){{0,2}}(?:{_SPECIAL}|<[\w:]*(?:tool|function|call)\w*>)"
+    rf"(?:[^\n<>{{}}\[]{{0,40}}[\s.=])?(?:{_SPECIAL})?\s*\[?(?:\w+\.)?"
 )
+_NAMING = r"<(?:function|invoke|tool|tool_call)\b[^<>]{0,12}?[ =\"']"
+_PARAMETER = re.compile(
+    r"\s*(?:<(?:parameter|param|arg)\b[^<>\w]*(?:name=)?[\"']?(?P<key>[\w.-]+)[\"']?[^<>]*>"
+    r"(?P<value>.*?)</(?:parameter|param|arg)>"
+    r"|<arg_key>\s*(?P<key2>[\w.-]+)\s*</arg_key>\s*<arg_value>(?P<value2>.*?)</arg_value>)",
+    re.DOTALL,
+)
+_EDGES = re.compile(rf"\A(?:{_MARK}|\s)+|(?:{_MARK}|\s)+\Z", re.IGNORECASE)
+_FENCED = re.compile(r"```(?P<kind>\w*)[^\n]*\n(?P<code>.*?)(?:```|\Z)", re.DOTALL)
+_OPENS = re.compile(rf"```|\{{|{_BAR}|(?-i:\[[A-Z]+_[A-Z]+\])|<[\w:]*(?:tool|function|invoke)", re.IGNORECASE)
+_MAY_OPEN = re.compile(r"(?:`{1,2}|<[\w:|\uff5c\u2581 ]{0,40}|(?-i:\[[A-Z_]{0,24}))$", re.IGNORECASE)
+
+
+class _Span(NamedTuple):
+    start: int
+    end: int
+    calls: list[ToolCall]
 
 
 def calls_of(text: str, names: Collection[str]) -> list[ToolCall]:
     """The calls that a text holds, each once, without ids.
 
-    A call is a JSON object, bare, fenced, tagged or in a list, with a ``name`` among ``names`` and arguments. JSON
-    that names no tool is an answer.
+    A call names one of ``names`` and gives arguments. Where ``names`` is a mapping to the parameters of each tool,
+    calls that only these make clear are found too. JSON that names no tool is an answer.
     """
     calls: list[ToolCall] = []
-    for found, _, _ in _objects(text[:MAX_CHARS]):
-        call = _call(found, names)
-        if call is not None and call not in calls:
-            calls.append(call)
+    for span in _spans(text, names):
+        calls += [call for call in span.calls if call not in calls]
     return calls
 
 
 def without_calls(text: str, names: Collection[str]) -> str:
     """The text without the calls in it and what they are wrapped in; the same text where it holds none."""
-    if not names or not calls_of(text, names):
+    spans = _spans(text, names)
+    if not spans:
         return text
-
-    def emptied(found: re.Match[str]) -> str:
-        return "" if calls_of(found[0], names) else found[0]
-
-    rest = _WRAPPED.sub(emptied, text)
-    for _, start, end in reversed([o for o in _objects(rest[:MAX_CHARS]) if _call(o[0], names) is not None]):
-        rest = rest[:start] + rest[end:]
-    return re.sub(r"\A[\[\],\s]*\Z", "", rest).strip()
+    rest, at = "", 0
+    for span in spans:
+        before = _BEFORE.search(text, max(at, span.start - MAX_MARKS), span.start)
+        after = _AFTER.match(text, span.end)
+        kept = text[at : before.start() if before else span.start]
+        rest += ("\n\n" if rest and kept.strip() else "") + kept
+        at = max(at, after.end() if after else span.end)
+    tail = text[at:]
+    return (rest + ("\n\n" if rest and tail else "") + tail).strip()
 
 
 def is_call_alone(text: str) -> bool:
     """Whether a text is one call and nothing else, of a tool of whatever name, fenced or not."""
-    bare = _FENCE.sub("", text[:MAX_CHARS].strip())
-    found = next(_objects(bare), None)
-    return found is not None and found[1:] == (0, len(bare)) and _call(found[0], None) is not None
+    found = next(_objects(text[:MAX_CHARS]), None)
+    if found is None or _call(found[0], None) is None:
+        return False
+    start, end = found[1], found[2]
+    before, after = _BEFORE.search(text, max(0, start - MAX_MARKS), start), _AFTER.match(text, end)
+    return (before.start() if before else start) == 0 and (after.end() if after else end) == len(text)
 
 
 def spoken(text: str, names: Collection[str]) -> str:
@@ -80,11 +117,11 @@ def numbered(calls: Sequence[ToolCall], key: str | None) -> list[ToolCall]:
     ]
 
 
-def names_in(tools: Any, messages: Sequence[BaseMessage]) -> frozenset[str]:
-    """The names of the tools that are bound or were called: what a call in a text may be of."""
-    bound = {tool["function"]["name"] for tool in tools or () if "function" in tool}
-    called = {call["name"] for m in messages if isinstance(m, AIMessage) for call in m.tool_calls}
-    return frozenset(bound | called)
+def names_in(tools: Any, messages: Sequence[BaseMessage]) -> dict[str, tuple[str, ...]]:
+    """The tools that are bound or were called, with their parameters: what a call in a text may be of."""
+    called = {c["name"]: tuple(c["args"]) for m in messages if isinstance(m, AIMessage) for c in m.tool_calls}
+    functions = [tool["function"] for tool in tools or () if "function" in tool]
+    return called | {f["name"]: tuple((f.get("parameters") or {}).get("properties") or ()) for f in functions}
 
 
 class CallFilter:
@@ -93,6 +130,8 @@ class CallFilter:
     def __init__(self, names: Collection[str]) -> None:
         self._names = names
         self._held = ""
+        self._to_the_end = False  # whether what is held is held until nothing more comes
+        self._begun = False  # whether text of this line was given back already
         self.found: list[ToolCall] = []
 
     def feed(self, piece: str) -> str:
@@ -100,18 +139,23 @@ class CallFilter:
         if not self._names:
             return piece
         self._held += piece
-        given = ""
+        if self._to_the_end and len(self._held) <= MAX_CHARS:
+            return ""
+        given, self._to_the_end = "", False
         while opening := _OPENS.search(self._held):
+            if self._line(self._held[: opening.start()]) < opening.start():
+                break
             given, self._held = given + self._held[: opening.start()], self._held[opening.start() :]
             end = _end(self._held)
             if end is None:
-                return given
+                self._to_the_end = not self._held.startswith(("{", "```"))
+                return self._give(given)
             given += self._settled(self._held[:end])
             self._held = self._held[end:]
         rest = _MAY_OPEN.search(self._held)
-        keep = rest.start() if rest else len(self._held)
+        keep = min(rest.start() if rest else len(self._held), self._line(self._held))
         given, self._held = given + self._held[:keep], self._held[keep:]
-        return given
+        return self._give(given)
 
     def end(self) -> str:
         """What was held back and is answer after all."""
@@ -125,6 +169,24 @@ class CallFilter:
             for index, call in enumerate(numbered(self.found, "text"))
         ]
 
+    def _give(self, text: str) -> str:
+        if text:
+            self._begun = bool(text.rpartition("\n")[2].strip()) or (self._begun and "\n" not in text)
+        return text
+
+    def _line(self, text: str) -> int:
+        """Where a line begins that is a call by name, or may become one; the text's length where none does."""
+        at, heads = 0, ["Action:", *(f"{name}(" for name in self._names)]
+        for line in text.splitlines(keepends=True):
+            bare = line.lstrip(" [*")
+            begins = at > 0 or not self._begun
+            last = at + len(line) == len(text) and not line.endswith("\n") and len(line) <= MAX_MARKS
+            if begins and any(bare.startswith(head) or (last and head.startswith(bare)) for head in heads):
+                self._to_the_end = bare.startswith(tuple(heads))
+                return at
+            at += len(line)
+        return len(text)
+
     def _settled(self, text: str) -> str:
         calls = calls_of(text, self._names)
         self.found += [call for call in calls if call not in self.found]
@@ -132,60 +194,256 @@ class CallFilter:
 
 
 def _end(held: str) -> int | None:
-    """Where what begins here ends; None while it goes on. What never ends is let go of at ``MAX_CHARS``."""
+    """Where what begins here ends; None while it goes on. What never ends is let go of at ``MAX_CHARS``.
+
+    Behind a tool's own marks there is mostly nothing but calls: they are held to the end.
+    """
     if len(held) > MAX_CHARS:
         return len(held)
     if held.startswith("{"):
         try:
             return _DECODER.raw_decode(held)[1]
         except json.JSONDecodeError as error:
-            return 1 if error.pos < len(held) - 1 and not _open_text(error) else None
+            if held[1:].lstrip().startswith("'"):
+                return _balanced(held, 0) or (1 if len(held) > MAX_CODE else None)
+            return None if _goes_on(held, error) else 1
         except (ValueError, RecursionError):
             return 1
     if held.startswith("```"):
         closing = held.find("```", 3)
         return None if closing < 0 else closing + 3
-    closing = held.find("</", 1)
-    return None if closing < 0 or ">" not in held[closing:] else held.index(">", closing) + 1
+    return None
 
 
-def _open_text(error: json.JSONDecodeError) -> bool:
-    return error.msg.startswith("Unterminated string")
+def _goes_on(held: str, error: json.JSONDecodeError) -> bool:
+    """Whether JSON that cannot be read yet may become readable: a text, a word or a value is not complete."""
+    rest = held[error.pos :].rstrip()
+    return (
+        len(rest) < 2
+        or error.msg.startswith("Unterminated string")
+        or any(word.startswith(rest) for word in ("true", "false", "null"))
+    )
+
+
+def _spans(text: str, names: Collection[str]) -> list[_Span]:
+    """Where the text holds calls, in order and apart."""
+    if not names:
+        return []
+    text = text[:MAX_CHARS]
+    found = [*_named(text, names), *_in_json(text, names), *_in_code(text, names)]
+    kept: list[_Span] = []
+    for span in sorted(found, key=lambda span: (span.start, -span.end)):
+        if not kept or span.start >= kept[-1].end:
+            kept.append(span)
+    return kept
+
+
+def _in_json(text: str, names: Collection[str]) -> Iterator[_Span]:
+    for value, start, end in _objects(text):
+        inner = value.get("tool_calls", value.get("function_call"))
+        entries = inner if isinstance(inner, list) else [value if inner is None else inner]
+        calls = [_call(entry, names) for entry in entries if isinstance(entry, dict)]
+        if made := [call for call in calls if call is not None]:
+            yield _Span(start, end, made)
+
+
+def _named(text: str, names: Collection[str]) -> Iterator[_Span]:
+    """Calls whose name stands in marks before the arguments: an object, tags, or a line of its own."""
+    known = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    headed = re.compile(
+        rf"(?:{_LEAD}|{_NAMING}|\A\s*)(?P<name>{known})\b{_GAP}(?=\{{|<(?:param|arg)|</(?:function|invoke))",
+        re.IGNORECASE,
+    )
+    for head in headed.finditer(text):
+        name, at = _known(head["name"], names), head.end()
+        read = _object_at(text, at) if text.startswith("{", at) else _parameters_at(text, at)
+        if name is not None and read is not None and (call := _with(name, read[0])) is not None:
+            yield _Span(head.start(), read[1], [call])
+    action = rf"^[ *]*Action:[ *]*(?P<name>{known})\b[^\n]*\n[ *]*Action[ _]Input:[ *]*(?P<input>[^\n]*)"
+    for head in re.finditer(action, text, re.IGNORECASE | re.MULTILINE):
+        name, read = _known(head["name"], names), _object_at(text, head.start("input"))
+        given = read[0] if read else _only(head["name"], head["input"].strip(" \"'`"), names)
+        if name is not None and given is not None:
+            yield _Span(head.start(), read[1] if read else head.end(), [_made(name, given)])
+
+
+def _only(name: str, text: str, names: Collection[str]) -> dict[str, Any] | None:
+    """The text as the one argument of a tool that has no other."""
+    parameters = _parameters(name, names)
+    return {parameters[0]: text} if parameters and len(parameters) == 1 and text else None
+
+
+def _parameters_at(text: str, at: int) -> tuple[dict[str, Any], int] | None:
+    """The arguments in tags from here on, and where they end; none at all where a closing tag stands."""
+    given: dict[str, Any] = {}
+    while found := _PARAMETER.match(text, at):
+        value = (found["value"] or found["value2"] or "").strip()
+        given[found["key"] or found["key2"]] = _loaded(value) if value[:1] in {"{", "["} else value
+        at = found.end()
+    return given, at
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _in_code(text: str, names: Collection[str]) -> Iterator[_Span]:
+    """Python calls that are the whole text, a whole block of tool code, or a whole line outside of other code."""
+    if len(text) > MAX_CODE and not any(f"{name}(" in text for name in names):
+        return
+    whole = text if len(text) <= MAX_CODE else ""
+    if calls := _code(_EDGES.sub("", whole), names):
+        yield _Span(0, len(text), calls)
+        return
+    blocks = list(_FENCED.finditer(text))
+    for block in blocks:
+        if "tool" in block["kind"].lower() and (calls := _code(block["code"].strip(), names)):
+            yield _Span(block.start(), block.end(), calls)
+    at = 0
+    for line in text.splitlines(keepends=True):
+        outside = not any(block.start() <= at < block.end() for block in blocks)
+        stripped = re.sub(_MARK, "", line).strip(" `\n")
+        called = stripped.endswith((")", ")]")) and any(stripped.lstrip("[").startswith(name) for name in names)
+        if outside and called and (calls := _code(stripped, names)):
+            yield _Span(at, at + len(line), calls)
+        at += len(line)
+
+
+def _code(source: str, names: Collection[str]) -> list[ToolCall]:
+    """The calls of Python source that is nothing but calls of tools; else none."""
+    if len(source) > MAX_CODE or not any(name in source for name in names):
+        return []
+    try:
+        statements = ast.parse(source).body
+        values = [node.value for node in statements if isinstance(node, ast.Expr | ast.Assign)]
+        if len(values) < len(statements):
+            return []
+        inner = [one for v in values for one in (v.elts if isinstance(v, ast.List | ast.Tuple) else [v])]
+        calls = [_python(node, names) for node in inner]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    return [call for call in calls if call is not None] if None not in calls else []
+
+
+def _python(node: ast.AST, names: Collection[str]) -> ToolCall | None:
+    if not isinstance(node, ast.Call):
+        return None
+    path = ast.unparse(node.func).split(".")
+    if path == ["print"] and len(node.args) == 1:
+        return _python(node.args[0], names)
+    name = next((part for part in path if part in names), None)
+    parameters = _parameters(name, names) if name else None
+    if name is None or (node.args and (parameters is None or len(node.args) > len(parameters))):
+        return None
+    given = {str(word.arg): _literal(word.value) for word in node.keywords}
+    placed = dict(zip(parameters or (), map(_literal, node.args), strict=False))
+    if parameters is not None and not set(given) <= set(parameters):
+        return None
+    return _made(name, placed | given)
+
+
+def _literal(node: ast.AST) -> Any:
+    """The value of a Python literal, with JSON's words for constants; raises ValueError for anything else."""
+    match node:
+        case ast.Name(id="true" | "false" | "null" as word):
+            return {"true": True, "false": False, "null": None}[word]
+        case ast.Dict(keys=keys, values=values) if None not in keys:
+            return {_literal(k): _literal(v) for k, v in zip(keys, values, strict=True) if k is not None}
+        case ast.List(elts=elements):
+            return [_literal(element) for element in elements]
+        case _:
+            return ast.literal_eval(node)
 
 
 def _objects(text: str) -> Iterator[tuple[dict[str, Any], int, int]]:
-    """Every outermost JSON object in the text, also those inside lists, and where it is; all else is passed over."""
-    at = 0
+    """Every outermost object in the text, also those inside lists, and where it is; all else is passed over."""
+    at = tries = 0
     while (start := text.find("{", at)) >= 0:
-        try:
-            value, at = _DECODER.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            at = start + 1
-            continue
-        if isinstance(value, dict):
+        read = _object_at(text, start, python=tries < MAX_TRIES)
+        at, tries = start + 1, tries + 1
+        if read is not None:
+            value, at = read
             yield value, start, at
+
+
+def _object_at(text: str, at: int, *, python: bool = True) -> tuple[dict[str, Any], int] | None:
+    """The object that begins there, as JSON or as Python writes it, and where it ends."""
+    try:
+        value, end = _DECODER.raw_decode(text, at)
+    except (ValueError, RecursionError):
+        end = _balanced(text, at) if python and text[at + 1 : at + 40].lstrip()[:1] in {"'", '"'} else None
+        if end is None:
+            return None
+        try:
+            value = _literal(ast.parse(text[at:end], mode="eval").body)
+        except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+            return None
+    return (value, end) if isinstance(value, dict) else None
+
+
+def _balanced(text: str, at: int) -> int | None:
+    """Where the bracket that opens there is closed again, quotes heeded; None where it is not."""
+    depth, quote, skip = 0, "", False
+    for place in range(at, min(len(text), at + MAX_CODE)):
+        mark = text[place]
+        if skip:
+            skip = False
+        elif quote:
+            skip, quote = mark == "\\", "" if mark == quote else quote
+        elif mark in "\"'":
+            quote = mark
+        elif mark in "{}":
+            depth += 1 if mark == "{" else -1
+            if not depth:
+                return place + 1
+    return None
 
 
 def _call(found: dict[str, Any], names: Collection[str] | None) -> ToolCall | None:
     """The call that an object is, of one of the names (None: of any); None where it is none."""
-    function = found.get("function")
-    if isinstance(function, dict):
+    if isinstance(function := found.get("function"), dict):
         found = function
-    elif isinstance(function, str) and "name" not in found:
-        found = {**found, "name": function}
-    name = found.get("name", found.get("tool"))
-    if not isinstance(name, str) or (names is not None and name not in names):
+    if names is not None and len(found) == 1:  # {"calculator": {"expression": "1+1"}}
+        ((key, value),) = found.items()
+        return _made(key, value) if key in names and _fits(value, _parameters(key, names)) else None
+    said = [value for key, value in found.items() if _NAME_KEY.fullmatch(key) and isinstance(value, str)]
+    known = [name for value in said if (name := _known(value, names)) is not None]
+    if not known:
         return None
     for key in ("arguments", "parameters", "args", "input"):
         if key in found:
-            return _with(name, found[key])
-    return None
+            return _with(known[0], found[key])
+    for key, value in found.items():
+        if _ARGS_KEY.fullmatch(key):
+            return _with(known[0], value, names)
+    flat = {k: v for k, v in found.items() if v not in said and k not in _LABELS}
+    return _made(known[0], flat) if names is not None and _fits(flat, _parameters(known[0], names)) else None
 
 
-def _with(name: str, arguments: object) -> ToolCall | None:
+def _known(name: str, names: Collection[str] | None) -> str | None:
+    """The tool that a name means, with or without a namespace before it (``functions.calculator``)."""
+    last = name.rpartition(".")[2]
+    return name if names is None or name in names else last if last in names else None
+
+
+def _parameters(name: str, names: Collection[str]) -> tuple[str, ...] | None:
+    return names.get(name) if isinstance(names, Mapping) else None
+
+
+def _fits(value: object, parameters: tuple[str, ...] | None) -> bool:
+    """Whether a value can be the arguments of a tool with these parameters."""
+    return isinstance(value, dict) and bool(value) and parameters is not None and set(value) <= set(parameters)
+
+
+def _with(name: str, arguments: object, names: Collection[str] | None = None) -> ToolCall | None:
     if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments)
-        except (ValueError, RecursionError):
-            return None
-    return ToolCall(name=name, args=arguments, id=None, type="tool_call") if isinstance(arguments, dict) else None
+        read = _loaded(arguments)
+        arguments = read if isinstance(read, dict) else _only(name, arguments, names or ())
+    return _made(name, arguments) if isinstance(arguments, dict) else None
+
+
+def _made(name: str, arguments: dict[str, Any]) -> ToolCall:
+    return ToolCall(name=name, args=arguments, id=None, type="tool_call")

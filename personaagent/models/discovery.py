@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from personaagent.errors import ModelError, ModelRefused
-from personaagent.models.calls_in_text import calls_of
 from personaagent.models.card import Card, Cards, ToolUse
 
 if TYPE_CHECKING:
@@ -25,31 +24,28 @@ _KEYS: Final = ("loaded_context_length", "max_model_len", "n_ctx", "context_wind
                 "max_context_length", "max_input_tokens")  # fmt: skip
 QUIET: Final[Any] = {"tags": ["nostream"]}
 
-# a question that needs no tool, where one invites itself, and one that cannot do without
-ASSISTANT: Final = (
-    "You are the personal assistant of one user. Call a tool only where it adds evidence that you do not have yet."
-)
+# a question that needs no tool, where one invites itself, and one that cannot do without; few words, since a small
+# model on a CPU reads forty tokens a second
+ASSISTANT: Final = "You are the personal assistant of one user. Call a tool only where it is needed."
 NEEDS_NONE: Final = "Suggest one name for a grey cat."
 NEEDS_ONE: Final = "What is 48217 * 9133? Use the calculator."
+ASKED: Final = [  # of all else, so that it is read once
+    SystemMessage("You are the personal assistant of one user."),
+    HumanMessage("Are you ready? Answer yes or no, then count from 1 to 10."),
+]
+BRIEFLY, AT_LENGTH = 24, 1_500  # tokens: what shows a call; what a model that thinks first may need
 TOOLS: Final[list[dict[str, Any]]] = [
     {
         "type": "function",
         "function": {
             "name": name,
             "description": what,
-            "parameters": {
-                "type": "object",
-                "properties": {argument: {"type": "string"}},
-                "required": [argument],
-            },
+            "parameters": {"type": "object", "properties": {argument: {"type": "string"}}},
         },
     }
     for name, what, argument in (
-        ("calculator", "Work out an arithmetic expression.", "expression"),
-        ("recall", "Search what the user said and chose before.", "query"),
-        ("wikipedia", "Look a subject up in Wikipedia.", "subject"),
-        ("profile", "What is known of the user.", "topic"),
-        ("correct", "Correct what is known of the user.", "text"),
+        ("calculator", "Work out an expression.", "expression"),
+        ("recall", "Search what the user said before.", "query"),
     )
 ]
 SCHEMA: Final[dict[str, Any]] = {
@@ -95,22 +91,37 @@ async def context_of(url: str, model: str, api_key: str) -> int | None:
 
 
 async def tool_use(chat: BaseChatModel) -> ToolUse | None:
-    """How the model calls tools, by two questions; None where it does not answer them now."""
-    bound = chat.bind_tools(TOOLS).bind(stream=False, max_tokens=96)
+    """How the model calls tools, by two questions at most; None where it does not answer them now.
 
-    async def asked(question: str) -> AIMessage:
-        reply: AIMessage = await bound.ainvoke([SystemMessage(ASSISTANT), HumanMessage(question)], config=QUIET)
-        return reply
-
+    One that calls a tool where none is needed is not asked the other, which shares the first one's beginning.
+    """
     try:
-        none, one = await asyncio.gather(asked(NEEDS_NONE), asked(NEEDS_ONE))
+        none = await _with_tools(chat, NEEDS_NONE, BRIEFLY)
+        if _calls(none) or not none.text.strip():
+            return "badly"
+        one = await _with_tools(chat, NEEDS_ONE, 4 * BRIEFLY)
     except ModelRefused:
         return "none"
     except ModelError:
         return None
-    names = [tool["function"]["name"] for tool in TOOLS]
-    well = not none.tool_calls and not calls_of(none.text, names) and none.text.strip()
-    return "well" if well and [call["name"] for call in one.tool_calls] == ["calculator"] else "badly"
+    return "well" if [call["name"] for call in one.tool_calls] == ["calculator"] else "badly"
+
+
+async def _with_tools(chat: BaseChatModel, question: str, tokens: int) -> AIMessage:
+    """The answer; one that was cut off before its first word, in its thinking, is given more room."""
+    asked = [SystemMessage(ASSISTANT), HumanMessage(question)]
+    bound = chat.bind_tools(TOOLS).bind(stream=False, max_tokens=tokens)
+    reply: AIMessage = await bound.ainvoke(asked, config=QUIET)
+    cut = reply.response_metadata.get("finish_reason") == "length"
+    if cut and not _calls(reply) and not reply.text.strip():
+        reply = await bound.bind(max_tokens=AT_LENGTH).ainvoke(asked, config=QUIET)
+    return reply
+
+
+def _calls(reply: AIMessage) -> bool:
+    """Whether it is a call, or the beginning of one in whatever form."""
+    named = any(tool["function"]["name"] in reply.text for tool in TOOLS)
+    return bool(reply.tool_calls or reply.invalid_tool_calls or named)
 
 
 async def look_at(chat: BaseChatModel, cards: Cards, key: str, seconds: float) -> Card:
@@ -153,8 +164,7 @@ async def _speed(chat: BaseChatModel, cards: Cards, key: str) -> None:
 
     began, first, thinks, tokens = time.monotonic(), 0.0, False, 0
     with metering() as meter:
-        asked = [SystemMessage("You are the personal assistant of one user."), HumanMessage("Count from 1 to 10.")]
-        async for chunk in chat.bind(max_tokens=48).astream(asked, config=QUIET):
+        async for chunk in chat.bind(max_tokens=BRIEFLY).astream(ASKED, config=QUIET):
             first = first or time.monotonic()
             thinks = thinks or bool(chunk.additional_kwargs.get("reasoning_content"))
             tokens += bool(chunk.text)
@@ -166,7 +176,7 @@ async def _takes_schema(chat: BaseChatModel) -> bool:
     form = {"type": "json_schema", "json_schema": {"name": "ready", "schema": SCHEMA, "strict": True}}
     bound = chat.bind(stream=False, max_tokens=32, response_format=form)
     try:
-        reply = await bound.ainvoke([HumanMessage("Are you ready? Answer in JSON.")], config=QUIET)
+        reply = await bound.ainvoke(ASKED, config=QUIET)
     except ModelRefused:
         return False
     return reply.text.replace(" ", "").replace("\n", "") in {'{"ready":"yes"}', '{"ready":"no"}'}
@@ -175,7 +185,7 @@ async def _takes_schema(chat: BaseChatModel) -> bool:
 async def _tells_logprobs(chat: BaseChatModel) -> bool:
     bound = chat.bind(stream=False, logprobs=True, top_logprobs=5, max_tokens=1)
     try:
-        reply = await bound.ainvoke([HumanMessage("Answer yes or no.")], config=QUIET)
+        reply = await bound.ainvoke(ASKED, config=QUIET)
     except ModelRefused:
         return False
     content = (reply.response_metadata.get("logprobs") or {}).get("content") or [{}]

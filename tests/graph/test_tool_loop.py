@@ -156,10 +156,10 @@ BARE = '{"name": "a", "arguments": {"query": "tea"}}'
 UNREADABLE: Any = {"name": "a", "args": '{"query": "te', "id": "2", "error": "JSON", "type": "invalid_tool_call"}
 BROKEN = [
     '{"name": "a", "arguments": {"query": "tea"',
-    '<tool_call>a("tea")',
-    'a(query="tea")',
+    '<tool_call>a("tea"',
+    'a(query="tea"',
     "```\na {query: tea}\n```",
-    "{'name': 'a', 'arguments': {'query': 'tea'}}",
+    "{'name': 'a', 'arguments': {'query': 'tea'}",
     '```json\n{"name": "current_day", "arguments": {}}\n```',
 ]
 
@@ -170,8 +170,18 @@ def mending(**fields: Any) -> ScriptedModels:
     )
 
 
-async def test_a_call_written_as_bare_json_is_carried_out(build: Build) -> None:
-    models = ScriptedModels(agent=[BARE, "done"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        BARE,
+        'a("tea")',
+        '<tool_call>a("tea")',
+        "{'name': 'a', 'arguments': {'query': 'tea'}}",
+        "Action: a\nAction Input: tea",
+    ],
+)
+async def test_a_call_written_as_text_is_carried_out_at_once(build: Build, text: str) -> None:
+    models = ScriptedModels(agent=[text, "done"])
     services = equipped(build, models, tool("a", "fine"))
     assert await traces(services, await turn(services)) == [("a", "ok")]
     assert [c.kind for c in models.calls] == ["chat", "chat"]
@@ -247,6 +257,14 @@ async def test_a_model_that_only_writes_broken_calls_stays_within_the_steps(
     out = await turn(equipped(build, models, tool("a", "fine"), max_steps=max_steps), choices=choices)
     assert len(models.calls) <= max_steps
     assert out["answer"]
+
+
+@pytest.mark.parametrize("max_steps", [1, 2])
+async def test_a_call_at_the_last_step_is_no_answer_whatever_tool_it_is_of(build: Build, max_steps: int) -> None:
+    written = '{"name": "b", "arguments": {"query": "tea"}}'
+    models = ScriptedModels(agent=[*[calling(call("a", query="x"))] * (max_steps - 1), written, "plain"])
+    out = await turn(equipped(build, models, tool("a", "fine"), tool("b", "other"), max_steps=max_steps))
+    assert out["answer"] == "plain"
 
 
 async def test_the_trace_says_whether_the_answer_drew_on_the_result(build: Build) -> None:

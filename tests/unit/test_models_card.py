@@ -167,7 +167,7 @@ async def test_how_a_model_calls_tools_is_tried_once_and_kept(reply: Any, use: s
         await models.close()  # what was found out is on the disk then
         assert (await models_at(url).card("simulator")).tools == (use or "badly")
         assert (await models_at(url, tool_calling="on").card("agent")).tools == "well"
-        assert len(seen) <= max(asked, 2)  # two questions, asked side by side
+        assert len(seen) <= max(asked, 2)  # two questions at most
     if use is not None:
         kept = json.loads((own_settings / "endpoints.json").read_text(encoding="utf-8"))
         assert [card["tools"] for card in kept.values()] == [use]
@@ -253,6 +253,26 @@ async def test_the_doctor_tries_what_a_model_can_do_and_keeps_it() -> None:
     assert found["speed"].detail.endswith("tokens a second")
     assert (card.context, card.tools, card.schema, card.logprobs, card.thinks) == (4096, "well", True, False, False)
     assert card.refused == {"temperature", "logprobs"}
+
+
+async def test_the_doctor_claims_nothing_of_an_endpoint_that_is_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("personaagent.app.doctor_endpoint.SECONDS", 0.3)
+    with endpoint(seconds=0.6) as (url, _):
+        found = await doctor_endpoint(Settings(openai_base_url=url, model="stub"))
+    assert {check.detail for check in found[3:]} == {"not found out in time"}
+
+
+async def test_a_model_that_thinks_first_is_given_the_room_to_show_how_it_calls_tools() -> None:
+    def thinking(body: dict[str, Any]) -> dict[str, Any]:
+        if (body.get("max_completion_tokens") or body.get("max_tokens")) < 100:
+            return {"content": "<think>Is a tool", "finish_reason": "length"}
+        return calling(body)
+
+    with endpoint(thinking) as (url, seen):
+        models = models_at(url)
+        assert (await models.card("agent")).tools == "well"
+        await models.close()
+    assert len(seen) == 4
 
 
 async def test_the_doctor_names_an_endpoint_that_does_not_answer() -> None:

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  # marks of model templates
 """Tool calls written as text, and the question and answer of a human approval."""
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage
 
-from personaagent.models.calls_in_text import is_call_alone
+from personaagent.models.calls_in_text import CallFilter, calls_of, is_call_alone, without_calls
 from personaagent.tools.approval import Decision, approval_request, parse_decisions
 from personaagent.tools.calculator import calculator_tool
 from personaagent.tools.calls import calls_in_text
 
 NAMES = ("calculator", "recall")
+KNOWN = {"calculator": ("expression",), "recall": ("query", "k"), "page": ("url",), "current_time": ("timezone",)}
+ARGS = '{"expression": "1+1"}'
 CALL = '{"name": "calculator", "arguments": {"expression": "1+1"}}'
 
 
@@ -28,6 +31,90 @@ def test_a_call_written_as_text_becomes_a_call(text: str) -> None:
     assert [(c["name"], c["args"]) for c in message.tool_calls] == [("calculator", {"expression": "1+1"})]
     assert (message.id, message.text) == ("m", "")
     assert message.tool_calls == calls_in_text(AIMessage(text, id="m"), NAMES).tool_calls
+
+
+NOTATIONS = {
+    "llama 3": '<|python_tag|>{"name": "calculator", "parameters": {"expression": "1+1"}}<|eom_id|>',
+    "llama 3 custom": f"<function=calculator>{ARGS}</function>",
+    "llama 3 built-in": '<|python_tag|>calculator.call(expression="1+1")',
+    "llama 4": '<|python_start|>[calculator(expression="1+1")]<|python_end|>',
+    "lfm": '<|tool_call_start|>[calculator(expression="1+1")]<|tool_call_end|>',
+    "mistral": f"[TOOL_CALLS] [{CALL}]",
+    "mistral 11": f"[TOOL_CALLS]calculator[ARGS]{ARGS}",
+    "mistral 13": f"[TOOL_CALLS]calculator[CALL_ID]abc123456[ARGS]{ARGS}",
+    "gemma": '```tool_code\nprint(default_api.calculator(expression="1+1"))\n```',
+    "gemma in talk": 'Let me see.\n```tool_code\ncalculator(expression="1+1")\n```',
+    "deepseek": f"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>calculator\n```json\n{ARGS}\n```"
+    "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+    "phi": f"<|tool_call|>[{CALL}]<|/tool_call|>",
+    "functools": f"functools[{CALL}]",
+    "qwen coder": "<tool_call>\n<function=calculator>\n<parameter=expression>\n1+1\n</parameter>\n</function>\n"
+    "</tool_call>",
+    "qwen coder's tools": f"<tools>\n{CALL}\n</tools>",
+    "glm": "<tool_call>calculator\n<arg_key>expression</arg_key>\n<arg_value>1+1</arg_value>\n</tool_call>",
+    "kimi": "<|tool_calls_section_begin|><|tool_call_begin|>functions.calculator:0<|tool_call_argument_begin|>"
+    f"{ARGS}<|tool_call_end|><|tool_calls_section_end|>",
+    "harmony": f"<|channel|>commentary to=functions.calculator <|constrain|>json<|message|>{ARGS}<|call|>",
+    "invoke": '<function_calls>\n<invoke name="calculator">\n<parameter name="expression">1+1</parameter>\n</invoke>\n'
+    "</function_calls>",
+    "react": f"Thought: I have to.\nAction: calculator\nAction Input: {ARGS}",
+    "react in words": "Action: calculator\nAction Input: 1+1",
+    "cohere": 'Action: ```json\n[{"tool_name": "calculator", "parameters": {"expression": "1+1"}}]\n```',
+    "langchain": '```json\n{"action": "calculator", "action_input": {"expression": "1+1"}}\n```',
+    "nemotron": f"<TOOLCALL>[{CALL}]</TOOLCALL>",
+    "glaive": '<functioncall> {"name": "calculator", "arguments": \'{"expression": "1+1"}\'}',
+    "python": "{'name': 'calculator', 'arguments': {'expression': '1+1'}}",
+    "a list of calls": '{"content": null, "tool_calls": [{"function": {"name": "calculator", "arguments": '
+    '"{\\"expression\\": \\"1+1\\"}"}}]}',
+    "name as key": '{"calculator": {"expression": "1+1"}}',
+    "flat": '<tool_call>{"name": "calculator", "expression": "1+1"}</tool_call>',
+    "parallel": '{"recipient_name": "functions.calculator", "parameters": {"expression": "1+1"}}',
+    "by place": 'calculator("1+1")',
+}
+
+
+@pytest.mark.parametrize("text", NOTATIONS.values(), ids=NOTATIONS)
+def test_a_call_is_known_in_the_notation_of_every_family_and_kept_out_of_streams(text: str) -> None:
+    found = calls_of(text, KNOWN)
+    assert [(call["name"], call["args"]) for call in found] == [("calculator", {"expression": "1+1"})]
+    assert without_calls(text, KNOWN) in {"", "Let me see.", "Thought: I have to."}
+    for size in (1, 4, 1_000):
+        stream = CallFilter(KNOWN)
+        out = "".join(stream.feed(text[at : at + size]) for at in range(0, len(text), size)) + stream.end()
+        assert len(stream.found) == 1
+        assert "1+1" not in out
+        assert "calculator" not in out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "You can call `recall(query='x')` to search.",
+        '{"name": "Ada", "page": 3, "url": "x"}',
+        '{"profile": {"name": "Ada"}, "recall": {"query": "x"}}',
+        "```python\nimport os\n\npage = open('x')\nprint(page)\n```\nThis prints it.",
+        'Here is your page:\n```json\n{"title": "Home"}\n```',
+        "Action: drink more water.\nResult: less thirst.",
+        "The recall (of 2019) was large; see page (3).",
+        '<b>page</b> <code>{x: 1}</code> [1], {2} and [NOTE] {"a": null, "b": -1}',
+        "page = 3\nrecall = [1, 2]",
+        '{"type": "page", "content": {"title": "x"}, "tags": [true, null]}',
+    ],
+)
+def test_an_answer_that_speaks_of_tools_is_none_and_streams_whole(text: str) -> None:
+    assert calls_of(text, KNOWN) == []
+    assert without_calls(text, KNOWN) == text
+    for size in (1, 5, 1_000):
+        stream = CallFilter(KNOWN)
+        assert "".join(stream.feed(text[at : at + size]) for at in range(0, len(text), size)) + stream.end() == text
+
+
+def test_a_streamed_answer_is_not_held_back_by_lines_that_begin_like_a_tools_name() -> None:
+    stream = CallFilter(KNOWN)
+    assert stream.feed("pages of ") == "pages of "
+    assert stream.feed("a book\nreca") == "a book\n"
+    assert stream.feed("p it") == "recap it"
+    assert stream.feed(" [Home](x), [NOTE] and <b>more</b> [x]") == " [Home](x), [NOTE] and <b>more</b> [x]"
 
 
 @pytest.mark.parametrize(
