@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="ChatGPT's conversations.json, Claude's export, CSV, JSON lines.")],
+    file: Annotated[Path, typer.Argument(help="An export of ChatGPT, Claude or Gemini (.zip too), CSV, JSON lines.")],
     user: User,
     since: Annotated[datetime | None, typer.Option("--since", help="Leave out what is older.")] = None,
     json_: Json = False,

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,6 +49,8 @@ MAX_METADATA_CHARS = 16_000
 
 EXPORT = "personaagent-user"  # the format that `memory export` writes
 BOM = b"\xef\xbb\xbf"
+WIDE = (b"\xff\xfe", b"\xfe\xff")  # what a file of UTF-16 begins with
+MAX_UNPACKED_BYTES = 1 << 30
 _IDS = uuid5(NAMESPACE_URL, "personaagent:import")
 
 
@@ -138,23 +142,81 @@ def _places(path: Path) -> tuple[str, list[Place]]:
     """What a file is called, and its rows with where each stands."""
     try:
         with path.open("rb") as file:
-            head = file.read(4_096).removeprefix(BOM)
-        whole = path.read_bytes().removeprefix(BOM) if is_array(head) or is_table(head) else None
+            head = file.read(4_096)
+        if head.startswith(b"PK\x03\x04"):
+            return _unpacked(path)
+        text = _whole_text(head, path)
+    except BadRow:
+        raise
     except OSError as error:
         raise BadRow(f"{path} cannot be read: {error.strerror}") from error
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
+        raise BadRow(f"{path} is an archive that cannot be read ({error}): unpack it, import its parts") from None
     if f'"format": "{EXPORT}"'.encode() in head:
         raise BadRow(f"{path} is an export of this program: take it in with `personaagent memory import {path}`")
-    if whole is not None:
-        text = whole.decode("utf-8", "replace")
-        places = list(rows_of_array(text) if is_array(head) else rows_of_table(text))
-        return form_of_array(text) if is_array(head) else "table", places
-    return _rows_of_lines(path)
+    return _rows_of_lines(_lines(path)) if text is None else _rows_of_text(text)
 
 
-def _rows_of_lines(path: Path) -> tuple[str, list[Place]]:
+def _whole_text(head: bytes, path: Path) -> str | None:
+    """The text of a file that is read as a whole; None for rows a line, of which there may be any number."""
+    if head.startswith(WIDE):
+        return _text_of(path.read_bytes())
+    if sum(byte < 9 for byte in head) * 10 > len(head):
+        raise BadRow(f"{path} is no text: give a history as JSON, JSON lines or CSV, or the archive it came in")
+    begun = _text_of(head)
+    first = begun.lstrip().partition("\n")[0].rstrip()
+    if is_array(begun) or is_table(begun) or (first.startswith("{") and not first.endswith("}")):
+        return _text_of(path.read_bytes())
+    return None
+
+
+def _text_of(data: bytes) -> str:
+    """The text of a file; what is not UTF-8 in it stays recognisable, and its row is refused (``_whole``)."""
+    if data.startswith(WIDE):
+        return data.decode("utf-16", "replace")
+    return data.removeprefix(BOM).decode("utf-8", "surrogateescape")
+
+
+def _rows_of_text(text: str) -> tuple[str, list[Place]]:
+    if is_array(text):
+        places = list(rows_of_array(text))
+        return form_of_array(text), places
+    if is_table(text):
+        return "table", list(rows_of_table(text))
+    if text.lstrip().startswith("{"):
+        try:
+            given = parsed(text)
+        except ValueError:
+            given = None  # rows a line
+        if (form := form_of(given)) != "rows":
+            return form, list(rows_of(given, "1"))
+    lines = enumerate(text.encode("utf-8", "surrogateescape").split(b"\n"), start=1)
+    return _rows_of_lines((number, line.removeprefix(BOM)) for number, line in lines if line.strip())
+
+
+def _unpacked(path: Path) -> tuple[str, list[Place]]:
+    """The conversations in an archive as an assistant's export comes; what else is in it is passed over."""
+    form, places = "rows", list[Place]()
+    with zipfile.ZipFile(path) as archive:
+        entries = [e for e in archive.infolist() if e.filename.lower().endswith((".json", ".jsonl", ".csv"))]
+        if sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
+            raise BadRow(f"{path} holds more than {MAX_UNPACKED_BYTES >> 20} MB of text: unpack it, import its parts")
+        for entry in sorted(entries, key=lambda entry: entry.filename):
+            with archive.open(entry) as file:
+                data = file.read(MAX_UNPACKED_BYTES + 1)
+            found, rows = _rows_of_text(_text_of(data))
+            if found != "rows" or (len(entries) == 1 and rows):
+                form = found
+                places += [(f"{entry.filename}:{place}", row) for place, row in rows]
+    if not places:
+        raise BadRow(f"{path} holds no history that is known: unpack it, and give the file with the conversations")
+    return form, places
+
+
+def _rows_of_lines(lines: Iterable[tuple[int, bytes]]) -> tuple[str, list[Place]]:
     form: str = "rows"
     places: list[Place] = []
-    for number, line in _lines(path):
+    for number, line in lines:
         try:
             given = _value(line)
         except ValueError as error:
@@ -271,6 +333,8 @@ def _moment(value: Any, now: datetime) -> datetime | None:
 def _whole(text: str) -> str:
     try:
         text.encode()
-    except UnicodeEncodeError:
+    except UnicodeEncodeError as error:
+        if "\udc80" <= text[error.start] <= "\udcff":  # a byte, as it was read
+            raise ValueError("the text is not UTF-8: save the file as UTF-8") from None
         raise ValueError("the text has half of a surrogate pair, which no text can have") from None
     return text

@@ -374,11 +374,11 @@ def _object_at(text: str, at: int, *, python: bool = True) -> tuple[dict[str, An
     try:
         value, end = _DECODER.raw_decode(text, at)
     except (ValueError, RecursionError):
-        end = _balanced(text, at) if python and text[at + 1 : at + 40].lstrip()[:1] in {"'", '"'} else None
-        if end is None:
+        closed = _balanced(text, at) if python and text[at + 1 : at + 40].lstrip()[:1] in {"'", '"'} else None
+        if closed is None:
             return None
         try:
-            value = _literal(ast.parse(text[at:end], mode="eval").body)
+            value, end = _literal(ast.parse(text[at:closed], mode="eval").body), closed
         except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
             return None
     return (value, end) if isinstance(value, dict) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from memory_house import House, opened
+from personaagent.errors import BadRow
 from personaagent.memory.importing import ImportReport, import_file
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -22,10 +24,14 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         yield made
 
 
-async def imported(house: House, content: str | list[Any], name: str = "history.json", **options: Any) -> ImportReport:
+async def imported(
+    house: House, content: bytes | str | list[Any], name: str = "history.json", **options: Any
+) -> ImportReport:
     house.home.mkdir(exist_ok=True)
     path = house.home / name
-    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    if not isinstance(content, bytes):
+        content = (content if isinstance(content, str) else json.dumps(content)).encode()
+    path.write_bytes(content)
     return await import_file(house.episodic, "ann", path, now=NOW, **options)
 
 
@@ -150,3 +156,97 @@ async def test_since_leaves_out_what_is_older(house: House) -> None:
     report = await imported(house, rows, since=datetime(2024, 1, 1, tzinfo=UTC))
     assert await said(house) == ["2024", "2025"]
     assert (report.read, report.found) == (2, "rows, 3 of them, 2019 to 2025")
+
+
+TALK = [{"role": "user", "content": "Which tea?"}, {"role": "assistant", "content": "Green."}]
+SHARED = [{"from": "human", "value": "Which tea?"}, {"from": "gpt", "value": "Green."}]
+TYPED = [{"type": "human", "content": "Which tea?"}, {"type": "ai", "content": "Green."}]
+GROK = [
+    {"response": {"sender": "human", "message": "Which tea?"}},
+    {"response": {"sender": "assistant", "message": "Green."}},
+]
+ASKED = {"fragments": [{"type": "REQUEST", "content": "Which tea?"}], "inserted_at": "2025-01-01T00:00:00+08:00"}
+TOLD = {"fragments": [{"type": "RESPONSE", "content": "Green."}]}
+DEEPSEEK = {"a": {"parent": None, "message": ASKED}, "b": {"parent": "a", "message": TOLD}}
+FLAT = [{"uuid": "1", "sender": "human", "text": "an older wording", "parent_message_uuid": "0"},
+        {"uuid": "2", "sender": "human", "text": "Which tea?", "parent_message_uuid": "0"},
+        {"uuid": "3", "sender": "assistant", "text": "Green.", "parent_message_uuid": "2"}]  # fmt: skip
+FORMS = [
+    ("conversations", TALK),
+    ("conversations", [TALK]),
+    ("conversations", [{"conversations": SHARED}]),
+    ("conversations", {"messages": TYPED}),
+    ("conversations", {"chats": [{"id": "x", "chat": {"messages": TALK}}]}),
+    ("conversations", {"conversations": [{"conversation": {"id": "x"}, "responses": GROK}]}),
+    ("Claude export", {"users": [{"a": 1}], "conversations": [{"uuid": "c", "chat_messages": FLAT}]}),
+    ("ChatGPT export", [{"id": "x", "mapping": DEEPSEEK}]),
+    ("ChatGPT export", chatgpt(mapping=node("d", None, "user", "Which tea?"))),
+    ("Gemini activity", [
+        {"header": "Gemini Apps", "products": ["Gemini Apps"], "time": "2025-01-01T00:00:00Z", "title": title}
+        for title in ("Prompted Which tea?", "Used an Assistant feature")
+    ]),
+    ("rows", [{"prompt": "Which tea?", "completion": "Green."}]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("form", "value"), FORMS, ids=[f"{n} {form}" for n, (form, _) in enumerate(FORMS)])
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+async def test_the_users_words_come_in_whatever_wraps_them(
+    house: House, form: str, value: Any, indent: int | None, encoding: str
+) -> None:
+    report = await imported(house, json.dumps(value, indent=indent).encode(encoding))
+    assert (await said(house), report.bad) == (["Which tea?"], ())
+    assert report.found.startswith(form)
+
+
+async def test_messages_a_line_are_one_conversation(house: House) -> None:
+    await imported(house, "\n".join(map(json.dumps, TALK)), "messages.jsonl")
+    assert await said(house) == ["Which tea?"]
+
+
+@pytest.mark.parametrize(
+    "names", [["conversations.json"], ["conversations-000.json"], ["Takeout/My Activity/Gemini.json"]]
+)
+async def test_an_archive_is_read_as_it_was_downloaded(house: House, names: list[str]) -> None:
+    house.home.mkdir(exist_ok=True)
+    with zipfile.ZipFile(house.home / "export.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, json.dumps([chatgpt()]))
+        archive.writestr("users.json", '[{"uuid": "z", "full_name": "Ann"}]')
+        archive.writestr("chat.html", "<html>")
+    report = await import_file(house.episodic, "ann", house.home / "export.zip", now=NOW)
+    assert (report.found[:14], report.new, report.bad) == ("ChatGPT export", 2, ())
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"PK\x03\x04 no archive", "cannot be read"), (b"\x89PNG\r\n\x1a\n" + bytes(99), "is no text")],
+)
+async def test_what_is_no_history_is_refused_by_name(house: House, content: bytes, why: str) -> None:
+    with pytest.raises(BadRow, match=why):
+        await imported(house, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "queries"),
+    [
+        (b"query,response\rWhich tea?,green\rWhy?,because\r", ["Which tea?", "Why?"]),
+        (b"sep=;\nquery;timestamp\nWhich tea?;1714550000\n", ["Which tea?"]),
+        (b"query\nWhich tea?\nWhy?\n", ["Which tea?", "Why?"]),
+        (b"query|date\nWhich tea?|2025-01-01 10:00:00 UTC\n", ["Which tea?"]),
+        ("query\tdate\nWhich tea?\t2025-01-01\n".encode("utf-16"), ["Which tea?"]),
+        (b"sender,message\nBob,Hello\nyou,Which tea?\n", ["Which tea?"]),
+    ],
+)
+async def test_a_table_is_read_as_programs_write_them(house: House, content: bytes, queries: list[str]) -> None:
+    report = await imported(house, content, "history.csv")
+    assert ([i.query for i in await house.episodic.newest("ann", 9)], report.bad) == (queries, ())
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "gbk", "shift_jis"])
+async def test_another_encoding_is_named_and_never_guessed(house: House, encoding: str) -> None:
+    word = "für" if encoding == "cp1252" else "天気"
+    report = await imported(house, f"query,date\nplain,2025-01-01\n{word} ich,2025-01-02\n".encode(encoding), "h.csv")
+    assert await said(house) == ["plain"]
+    assert "not UTF-8" in str(report.bad[0])
