@@ -302,6 +302,11 @@ def _in_code(text: str, names: Collection[str]) -> Iterator[_Span]:
     for block in blocks:
         if "tool" in block["kind"].lower() and (calls := _code(block["code"].strip(), names)):
             yield _Span(block.start(), block.end(), calls)
+    yield from _in_lines(text, blocks, names)
+
+
+def _in_lines(text: str, blocks: Sequence[re.Match[str]], names: Collection[str]) -> Iterator[_Span]:
+    """Lines outside of the blocks that are Python calls and nothing else."""
     at = 0
     for line in text.splitlines(keepends=True):
         outside = not any(block.start() <= at < block.end() for block in blocks)
@@ -317,15 +322,18 @@ def _code(source: str, names: Collection[str]) -> list[ToolCall]:
     if len(source) > MAX_CODE or not any(name in source for name in names):
         return []
     try:
-        statements = ast.parse(source).body
-        values = [node.value for node in statements if isinstance(node, ast.Expr | ast.Assign)]
-        if len(values) < len(statements):
-            return []
-        inner = [one for v in values for one in (v.elts if isinstance(v, ast.List | ast.Tuple) else [v])]
-        calls = [_python(node, names) for node in inner]
+        calls = [_python(node, names) for statement in ast.parse(source).body for node in _values(statement)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     return [call for call in calls if call is not None] if None not in calls else []
+
+
+def _values(statement: ast.stmt) -> Sequence[ast.expr]:
+    """What a statement says or assigns, one by one; raises ValueError where it does anything else."""
+    if not isinstance(statement, ast.Expr | ast.Assign):
+        raise ValueError("a statement that is no call")
+    value = statement.value
+    return value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
 
 
 def _python(node: ast.AST, names: Collection[str]) -> ToolCall | None:
@@ -335,14 +343,17 @@ def _python(node: ast.AST, names: Collection[str]) -> ToolCall | None:
     if path == ["print"] and len(node.args) == 1:
         return _python(node.args[0], names)
     name = next((part for part in path if part in names), None)
-    parameters = _parameters(name, names) if name else None
-    if name is None or (node.args and (parameters is None or len(node.args) > len(parameters))):
-        return None
+    return _called(name, node, _parameters(name, names)) if name else None
+
+
+def _called(name: str, node: ast.Call, parameters: tuple[str, ...] | None) -> ToolCall | None:
+    """The call with its arguments by name; None where one is of no parameter (None: these are not known)."""
     given = {str(word.arg): _literal(word.value) for word in node.keywords}
-    placed = dict(zip(parameters or (), map(_literal, node.args), strict=False))
-    if parameters is not None and not set(given) <= set(parameters):
+    if parameters is None:
+        return None if node.args else _made(name, given)
+    if len(node.args) > len(parameters) or not set(given) <= set(parameters):
         return None
-    return _made(name, placed | given)
+    return _made(name, dict(zip(parameters, map(_literal, node.args), strict=False)) | given)
 
 
 def _literal(node: ast.AST) -> Any:
@@ -410,17 +421,20 @@ def _call(found: dict[str, Any], names: Collection[str] | None) -> ToolCall | No
         ((key, value),) = found.items()
         return _made(key, value) if key in names and _fits(value, _parameters(key, names)) else None
     said = [value for key, value in found.items() if _NAME_KEY.fullmatch(key) and isinstance(value, str)]
-    known = [name for value in said if (name := _known(value, names)) is not None]
-    if not known:
-        return None
+    known = next((name for value in said if (name := _known(value, names)) is not None), None)
+    return _of_object(known, found, said, names) if known is not None else None
+
+
+def _of_object(name: str, found: dict[str, Any], said: list[str], names: Collection[str] | None) -> ToolCall | None:
+    """The call of that tool with the object's arguments: under a key for them, or flat beside what it ``said``."""
     for key in ("arguments", "parameters", "args", "input"):
         if key in found:
-            return _with(known[0], found[key])
+            return _with(name, found[key])
     for key, value in found.items():
         if _ARGS_KEY.fullmatch(key):
-            return _with(known[0], value, names)
-    flat = {k: v for k, v in found.items() if v not in said and k not in _LABELS}
-    return _made(known[0], flat) if names is not None and _fits(flat, _parameters(known[0], names)) else None
+            return _with(name, value, names)
+    flat = {key: value for key, value in found.items() if value not in said and key not in _LABELS}
+    return _made(name, flat) if names is not None and _fits(flat, _parameters(name, names)) else None
 
 
 def _known(name: str, names: Collection[str] | None) -> str | None:
