@@ -10,14 +10,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from personaagent.persona.render import small_prompt, system_prompt
 from personaagent.prompts import quote, render
 from personaagent.room import Room
 from personaagent.state import RespondState
 from personaagent.text import one_line
-from personaagent.turn import turn_start, words_of
+from personaagent.turn import text_of, turn_start, words_of
 from personaagent.types import Interaction, Recall, UserProfile
 
 SMALL_HISTORY_TOKENS = 500  # of the earlier conversation, for the small embedded model
@@ -69,7 +69,9 @@ def build_messages(
         head = SystemMessage(system(None))
         room.left_out.append("the persona")
     room.take(head, asked)
-    exchange = room.results(state["messages"][start + 1 :])
+    # what else stands behind the question is an answer that it had before it was edited
+    called = [m for m in state["messages"][start + 1 :] if isinstance(m, ToolMessage) or getattr(m, "tool_calls", None)]
+    exchange = room.results(called)
     turn = _turn(asked, room.profile(profile), room.memories([_line(recall) for recall in others]))
     shown = room.pairs(demonstrations(examples_of))
     earlier = room.newest(_spoken(state["messages"][:start]))
@@ -177,7 +179,7 @@ def _joined(first: str | list[Any], second: str | list[Any]) -> str | list[Any]:
 
 def _turn(asked: BaseMessage, known: str, lines: Sequence[str]) -> HumanMessage:
     """This turn's message with its memories; what else than text is in it is passed on."""
-    text = with_memories(asked.text, known, lines)
+    text = with_memories(text_of(asked), known, lines)
     if isinstance(asked.content, str):
         return HumanMessage(text)
     others = [part for part in asked.content if not isinstance(part, str) and part.get("type") != "text"]
@@ -186,7 +188,7 @@ def _turn(asked: BaseMessage, known: str, lines: Sequence[str]) -> HumanMessage:
 
 def _task(messages: Sequence[AnyMessage], instructions: str | None) -> str | None:
     """The task, and what the client said as the system."""
-    said = [m.text.strip() for m in messages if isinstance(m, SystemMessage) and m.text.strip()]
+    said = [text for m in messages if isinstance(m, SystemMessage) and (text := text_of(m).strip())]
     return "\n\n".join([*([instructions] if instructions else []), *dict.fromkeys(said)]) or None
 
 
@@ -203,8 +205,8 @@ def _spoken(messages: Sequence[AnyMessage]) -> list[BaseMessage]:
     for message in messages:
         if isinstance(message, HumanMessage) and (text := words_of(message)):
             said.append(HumanMessage(text))
-        elif isinstance(message, AIMessage) and message.text.strip():
-            said.append(AIMessage(message.text))
+        elif isinstance(message, AIMessage) and (text := text_of(message)).strip():
+            said.append(AIMessage(text))
     while said and not isinstance(said[0], HumanMessage):
         said.pop(0)
     return alternating(said)

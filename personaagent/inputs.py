@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from personaagent.errors import EmptyQuery, InvalidUserId, QueryTooLong
+from personaagent.text import clean
 
 MAX_USER_ID_CHARS = 256
 _DECIMALS = re.compile(r"([.,]\d{6})\d+")
@@ -32,7 +33,7 @@ def check_user_id(user_id: object) -> str:
 
 def check_query(query: str, max_chars: int) -> str:
     """Return the query as it is; raise EmptyQuery or QueryTooLong."""
-    if not query.strip():
+    if not clean(query).strip():
         raise EmptyQuery("the message is empty: there is nothing to answer")
     if len(query) > max_chars:
         raise QueryTooLong(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -10,7 +11,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from personaagent.errors import EmptyQuery, PersonaAgentError, StoreError
 
 if TYPE_CHECKING:  # the command line, which forgets and lists, needs none of these
-    from langchain_core.messages import AnyMessage
+    from langchain_core.messages import AnyMessage, BaseMessage
     from langchain_core.runnables import RunnableConfig
 
     from personaagent.context import Context
@@ -23,6 +24,7 @@ FORKED_KEY: Final = "forked"  # of a run's metadata: it leaves all of the thread
 CUT: Final = "cut"  # the finish reason of a stream that just ended
 BREAKS_OFF: Final = frozenset({"length", CUT})
 BROKEN_OFF: Final = "model: the answer breaks off before its end"  # in ``degraded``
+_KIND: Final = re.compile(r"\Ainput_|_url\Z")  # around the kind of a part, as OpenAI's form names them
 _log = logging.getLogger(__name__)
 _NAMESPACE: UUID = uuid5(NAMESPACE_URL, "personaagent/interaction")
 
@@ -49,11 +51,19 @@ def query_of(messages: Sequence[AnyMessage]) -> str:
 
 def words_of(message: AnyMessage) -> str:
     """A message's text, with the kind of what else is in it (``[image]``): what memory and later turns have of it."""
+    text = text_of(message)
     if isinstance(message.content, str):
-        return message.text
+        return text
     kinds = [str(p.get("type", "")) for p in message.content if not isinstance(p, str)]
-    notes = [f"[{kind.partition('_')[0]}]" for kind in kinds if kind not in {"text", "thinking", "reasoning", ""}]
-    return " ".join([*([message.text] if message.text.strip() else []), *notes])
+    notes = [f"[{_KIND.sub('', kind)}]" for kind in kinds if kind not in {"text", "thinking", "reasoning", ""}]
+    return " ".join([*([text] if text.strip() else []), *notes])
+
+
+def text_of(message: BaseMessage) -> str:
+    """A message's text, its parts on lines of their own; half of a surrogate pair, which no text can have, is "?"."""
+    content = message.content
+    told = [content] if isinstance(content, str) else [p if isinstance(p, str) else p.get("text") for p in content]
+    return "\n".join(text for text in told if isinstance(text, str) and text).encode("utf-8", "replace").decode()
 
 
 def without(part: str, error: PersonaAgentError) -> str:

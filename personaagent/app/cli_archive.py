@@ -90,7 +90,7 @@ def _write(file: Path, document: dict[str, Any]) -> None:
 
 def _read(file: Path) -> object:
     try:
-        return json.loads(sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8"))
+        return json.loads(sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror}): give what `memory export` wrote") from error
     except (ValueError, RecursionError) as error:

@@ -158,12 +158,16 @@ def _reader(given: Any) -> Callable[[Any], Iterator[Row]] | None:
 def _inside(given: Any) -> list[Any] | None:
     """The values in which conversations may be: of a list, or of an object that is but a cover."""
     if isinstance(given, list):
-        return given if given and all(isinstance(one, dict | list) for one in given) else None
+        return given if _of_values(given) else None
     if not isinstance(given, dict) or "query" in given or _said_by(given) is not None:
         return None
-    lists = [v for v in given.values() if isinstance(v, list) and v and all(isinstance(e, dict | list) for e in v)]
+    lists = list(filter(_of_values, given.values()))
     known = [found for found in lists if _reader(found) or _reader(found[0])] or lists
     return known[0] if len(known) == 1 else None
+
+
+def _of_values(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict | list) for one in value)
 
 
 def _said_by(message: Any) -> str | None:
@@ -275,10 +279,13 @@ def _messages(given: Any) -> Iterator[Row]:
     thread = outer.get("id") or outer.get("conversation_id") or outer.get("thread_id")
     for message in map(_bare, messages):
         if _said_by(message) in _USER:
+            moment = _moment_of(message) or _moment_of(outer)
             named = {str(key).lower(): value for key, value in message.items()}
-            content = next((named[name] for name in ("content", *_COLUMNS["query"], "parts") if named.get(name)), None)
-            moment = _time(_moment_of(message) or _moment_of(outer))
-            yield from _said(_joined(content), moment, thread or named.get("chatid"))
+            yield from _said(_joined(_content(named)), moment, thread or named.get("chatid"))
+
+
+def _content(named: Row) -> Any:
+    return next((named[name] for name in ("content", *_COLUMNS["query"], "parts") if named.get(name)), None)
 
 
 def _gemini(given: Row) -> Iterator[Row]:

@@ -232,7 +232,7 @@ def _spans(text: str, names: Collection[str]) -> list[_Span]:
     text = text[:MAX_CHARS]
     found = [*_named(text, names), *_in_json(text, names), *_in_code(text, names)]
     kept: list[_Span] = []
-    for span in sorted(found, key=lambda span: (span.start, -span.end)):
+    for span in sorted(filter(lambda span: span.calls, found), key=lambda span: (span.start, -span.end)):
         if not kept or span.start >= kept[-1].end:
             kept.append(span)
     return kept
@@ -292,48 +292,36 @@ def _loaded(text: str) -> Any:
 
 def _in_code(text: str, names: Collection[str]) -> Iterator[_Span]:
     """Python calls that are the whole text, a whole block of tool code, or a whole line outside of other code."""
-    if len(text) > MAX_CODE and not any(f"{name}(" in text for name in names):
+    if not any(name in text for name in names):
         return
-    whole = text if len(text) <= MAX_CODE else ""
-    if calls := _code(_EDGES.sub("", whole), names):
+    if len(text) <= MAX_CODE and (calls := _code(_EDGES.sub("", text), names)):
         yield _Span(0, len(text), calls)
         return
-    blocks = list(_FENCED.finditer(text))
-    for block in blocks:
-        if "tool" in block["kind"].lower() and (calls := _code(block["code"].strip(), names)):
-            yield _Span(block.start(), block.end(), calls)
-    yield from _in_lines(text, blocks, names)
+    covered: list[tuple[int, int]] = []
+    for block in _FENCED.finditer(text):
+        covered.append(block.span())
+        if "tool" in block["kind"].lower():
+            yield _Span(*block.span(), _code(block["code"].strip(), names))
+    for line in re.finditer(r"[^\n]+\n?", text):
+        if not any(start <= line.start() < end for start, end in covered):
+            yield _Span(*line.span(), _line_code(line[0], names))
 
 
-def _in_lines(text: str, blocks: Sequence[re.Match[str]], names: Collection[str]) -> Iterator[_Span]:
-    """Lines outside of the blocks that are Python calls and nothing else."""
-    at = 0
-    for line in text.splitlines(keepends=True):
-        outside = not any(block.start() <= at < block.end() for block in blocks)
-        stripped = re.sub(_MARK, "", line).strip(" `\n")
-        called = stripped.endswith((")", ")]")) and any(stripped.lstrip("[").startswith(name) for name in names)
-        if outside and called and (calls := _code(stripped, names)):
-            yield _Span(at, at + len(line), calls)
-        at += len(line)
+def _line_code(line: str, names: Collection[str]) -> list[ToolCall]:
+    bare = re.sub(_MARK, "", line).strip(" `\n")
+    return _code(bare, names) if bare.endswith((")", ")]")) and bare.lstrip("[").startswith(tuple(names)) else []
 
 
 def _code(source: str, names: Collection[str]) -> list[ToolCall]:
     """The calls of Python source that is nothing but calls of tools; else none."""
-    if len(source) > MAX_CODE or not any(name in source for name in names):
-        return []
     try:
-        calls = [_python(node, names) for statement in ast.parse(source).body for node in _values(statement)]
+        statements = ast.parse(source[: MAX_CODE + 1]).body
+        values = [node.value for node in statements if isinstance(node, ast.Expr | ast.Assign)]
+        inner = [one for v in values for one in (v.elts if isinstance(v, ast.List | ast.Tuple) else [v])]
+        calls = [call for node in inner if (call := _python(node, names)) is not None]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    return [call for call in calls if call is not None] if None not in calls else []
-
-
-def _values(statement: ast.stmt) -> Sequence[ast.expr]:
-    """What a statement says or assigns, one by one; raises ValueError where it does anything else."""
-    if not isinstance(statement, ast.Expr | ast.Assign):
-        raise ValueError("a statement that is no call")
-    value = statement.value
-    return value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
+    return calls if len(values) == len(statements) and len(calls) == len(inner) else []
 
 
 def _python(node: ast.AST, names: Collection[str]) -> ToolCall | None:
@@ -343,17 +331,17 @@ def _python(node: ast.AST, names: Collection[str]) -> ToolCall | None:
     if path == ["print"] and len(node.args) == 1:
         return _python(node.args[0], names)
     name = next((part for part in path if part in names), None)
-    return _called(name, node, _parameters(name, names)) if name else None
+    return _made(name, given) if name and (given := _given(node, _parameters(name, names))) is not None else None
 
 
-def _called(name: str, node: ast.Call, parameters: tuple[str, ...] | None) -> ToolCall | None:
-    """The call with its arguments by name; None where one is of no parameter (None: these are not known)."""
+def _given(node: ast.Call, parameters: tuple[str, ...] | None) -> dict[str, Any] | None:
+    """The arguments of a Python call, by place too; None where they cannot be the tool's."""
     given = {str(word.arg): _literal(word.value) for word in node.keywords}
     if parameters is None:
-        return None if node.args else _made(name, given)
+        return None if node.args else given
     if len(node.args) > len(parameters) or not set(given) <= set(parameters):
         return None
-    return _made(name, dict(zip(parameters, map(_literal, node.args), strict=False)) | given)
+    return dict(zip(parameters, map(_literal, node.args), strict=False)) | given
 
 
 def _literal(node: ast.AST) -> Any:
@@ -417,24 +405,23 @@ def _call(found: dict[str, Any], names: Collection[str] | None) -> ToolCall | No
     """The call that an object is, of one of the names (None: of any); None where it is none."""
     if isinstance(function := found.get("function"), dict):
         found = function
-    if names is not None and len(found) == 1:  # {"calculator": {"expression": "1+1"}}
-        ((key, value),) = found.items()
-        return _made(key, value) if key in names and _fits(value, _parameters(key, names)) else None
     said = [value for key, value in found.items() if _NAME_KEY.fullmatch(key) and isinstance(value, str)]
-    known = next((name for value in said if (name := _known(value, names)) is not None), None)
-    return _of_object(known, found, said, names) if known is not None else None
-
-
-def _of_object(name: str, found: dict[str, Any], said: list[str], names: Collection[str] | None) -> ToolCall | None:
-    """The call of that tool with the object's arguments: under a key for them, or flat beside what it ``said``."""
-    for key in ("arguments", "parameters", "args", "input"):
-        if key in found:
-            return _with(name, found[key])
-    for key, value in found.items():
-        if _ARGS_KEY.fullmatch(key):
-            return _with(name, value, names)
+    name = next((known for value in said if (known := _known(value, names)) is not None), None)
+    if name is None:
+        return _keyed(found, names)
+    keys = ("arguments", "parameters", "args", "input", *filter(_ARGS_KEY.fullmatch, found))
+    given = next((key for key in keys if key in found), None)
+    if given is not None:
+        return _with(name, found[given], names)
     flat = {key: value for key, value in found.items() if value not in said and key not in _LABELS}
-    return _made(name, flat) if names is not None and _fits(flat, _parameters(name, names)) else None
+    return _made(name, flat) if _fits(flat, _parameters(name, names)) else None
+
+
+def _keyed(found: dict[str, Any], names: Collection[str] | None) -> ToolCall | None:
+    """The call of an object whose one key is the tool: ``{"calculator": {"expression": "1+1"}}``."""
+    name = next(iter(found)) if len(found) == 1 else ""
+    fits = names is not None and name in names and _fits(found[name], _parameters(name, names))
+    return _made(name, found[name]) if fits else None
 
 
 def _known(name: str, names: Collection[str] | None) -> str | None:
@@ -443,7 +430,7 @@ def _known(name: str, names: Collection[str] | None) -> str | None:
     return name if names is None or name in names else last if last in names else None
 
 
-def _parameters(name: str, names: Collection[str]) -> tuple[str, ...] | None:
+def _parameters(name: str, names: Collection[str] | None) -> tuple[str, ...] | None:
     return names.get(name) if isinstance(names, Mapping) else None
 
 

@@ -37,13 +37,15 @@ _NAMES: Final = (
 )
 _REFUSES: Final = re.compile(
     r"support|not (?:allowed|permitted|available|implemented|enabled|accepted)|unknown|unrecogni[sz]ed|unexpected"
-    r"|extra (?:inputs|fields)|requires? --|to be set|only the default|deprecated|invalid param",
+    r"|extra (?:inputs|fields)|requires? --|to be set|only the default|deprecated|invalid param"
+    r"|temperature\W.{0,20}must be|invalid value.{0,20}temperature",
     re.IGNORECASE,
 )
 _TOO_LONG: Final = re.compile(
     r"context.{0,12}(?:length|size|window|limit)|maximum context|exceed_context|too (?:long|many tokens)"
+    r"|(?:request|prompt|input) (?:is )?too large"
     r"|(?:prompt|input|request).{0,40}exceeds?|exceeds?.{0,60}(?:tokens|n_ctx|context)|n_ctx|max_model_len"
-    r"|reduce the length",
+    r"|reduce (?:the|your) (?:length|message)",
     re.IGNORECASE,
 )
 _LIMITS: Final = (
@@ -51,6 +53,7 @@ _LIMITS: Final = (
     re.compile(
         r"(?:context (?:size|length|window|limit)|n_ctx|max_model_len|limit)\W{0,6}(?:of|is)?\W{0,3}([\d,]{3,})"
     ),
+    re.compile(r"(?:max|maximum|allowed)\b[a-z ]{0,30}\W{0,3}([\d,]{3,})"),
     re.compile(r"(?:>|exceeds?|than|of|at most)\D{0,40}?([\d,]{3,}) (?:tokens )?(?:maximum|context|limit)?"),
 )
 

@@ -151,8 +151,9 @@ async def test_a_user_id_may_have_slashes_and_emoji(build: Build) -> None:
 
 async def test_an_empty_and_an_endless_message_are_refused_and_cost_nothing(build: Build) -> None:
     models = ScriptedModels()
-    with pytest.raises(EmptyQuery):
-        await turn(build(models), "  ")
+    for nothing in ("  ", "\u200b\u2060"):
+        with pytest.raises(EmptyQuery):
+            await turn(build(models), nothing)
     with pytest.raises(QueryTooLong, match="32000"):
         await turn(build(models), "x" * 1_000_000)
     assert models.calls == []

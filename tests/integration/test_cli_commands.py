@@ -294,6 +294,7 @@ def test_a_user_is_carried_elsewhere_in_one_file(cli: Cli, tmp_path: Path) -> No
     assert file.stat().st_mode & 0o777 == 0o600
     assert cli("memory", "export", "--user", "ann").json["interactions"] == json.loads(file.read_text())["interactions"]
     elsewhere = ("--home", str(tmp_path / "elsewhere"))
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())  # as an editor on Windows saves it
     assert cli("memory", "import", str(file), "--user", "eve", *elsewhere, "--json").json["pins"] == 1
     assert cli("memory", "list", "--user", "eve", *elsewhere, "--json").json["count"] == 4
     assert len(cli("memory", "search", "moon", "--user", "eve", "-k", "1", *elsewhere, "--json").json) == 1

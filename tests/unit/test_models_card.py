@@ -41,6 +41,7 @@ REFUSALS = [
             param="temperature",
         ),
     ),
+    ("temperature", strict(lambda body: "temperature" in body, "`temperature` must be strictly positive", 422)),
     (
         "stream_options",
         strict(lambda body: "stream_options" in body, "stream_options: Extra inputs are not permitted", 422),
@@ -97,6 +98,9 @@ async def test_another_refusal_is_not_asked_again() -> None:
         ("{'code': 400, 'type': 'exceed_context_size_error', 'n_prompt_tokens': 9000, 'n_ctx': 8192}", 8192),
         ("This model's maximum context length is 8,192 tokens", 8192),
         ("prompt is too long: 215000 tokens > 200000 maximum", 200_000),
+        ("input is too long: 5000 tokens, max 4096", 4096),
+        ("The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", 1_048_576),
+        ("Request too large for model: tokens per minute (TPM): Limit 6000, Requested 9000", 6000),
         ("Input is too long for requested model.", None),
     ],
 )

@@ -15,6 +15,7 @@ from personaagent.errors import QueryTooLong
 from personaagent.models.tokens import count_messages
 from personaagent.persona.seed import seed_sections
 from personaagent.room import Room
+from personaagent.turn import words_of
 from personaagent.types import Fact, Interaction, Persona, Recall, UserProfile
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -128,3 +129,22 @@ def test_a_picture_is_passed_on_and_noted_later() -> None:
     assert "I keep cats" in sent[-1].text
     later = built([asked, AIMessage("A cat."), HumanMessage("Which breed?")], Room())
     assert [m.text for m in later[1:]] == ["What is this? [image]", "A cat.", "Which breed?"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([{"type": "text", "text": "What?"}, {"type": "input_audio", "input_audio": {}}], "What? [audio]"),
+        ([{"type": "text", "text": "one"}, {"type": "text", "text": "two"}], "one\ntwo"),
+        (["one", "two", {"type": "text", "text": None}, {"type": "thinking", "thinking": "hm"}], "one\ntwo"),
+        ([{"type": "document"}, {"foo": 1}], "[document]"),
+    ],
+)
+def test_the_parts_of_a_message_stay_apart_and_what_is_no_text_is_named(content: list[Any], words: str) -> None:
+    assert words_of(HumanMessage(content)) == words
+
+
+def test_an_answer_behind_an_edited_question_and_half_a_surrogate_pair_are_not_sent() -> None:
+    broken = HumanMessage("half \ud83d of it")
+    sent = built([broken, AIMessage("What?"), HumanMessage("edited"), AIMessage("the answer before the edit")], Room())
+    assert [(m.type, m.text) for m in sent[1:]] == [("human", "half ? of it"), ("ai", "What?"), ("human", "edited")]
