@@ -275,13 +275,20 @@ def _messages(given: Any) -> Iterator[Row]:
     outer = given if isinstance(given, dict) else {}
     about = outer.get("conversation")
     outer = {**(about if isinstance(about, dict) else {}), **outer}
-    messages = given if isinstance(given, list) else (_spoken(given) or given["messages"])
     thread = outer.get("id") or outer.get("conversation_id") or outer.get("thread_id")
-    for message in map(_bare, messages):
+    for message in map(_bare, _listed(given)):
         if _said_by(message) in _USER:
             moment = _moment_of(message) or _moment_of(outer)
             named = {str(key).lower(): value for key, value in message.items()}
             yield from _said(_joined(_content(named)), moment, thread or named.get("chatid"))
+
+
+def _listed(given: Any) -> list[Any]:
+    """The messages of a conversation; raises TypeError where they are no list."""
+    messages = given if isinstance(given, list) else (_spoken(given) or given["messages"])
+    if not isinstance(messages, list):
+        raise TypeError("its messages are no list")
+    return messages
 
 
 def _content(named: Row) -> Any:

@@ -148,7 +148,7 @@ def test_why_speaks_to_the_owner_and_feedback_is_understood_in_place(browser: Br
         why.get_by_text(re.compile(r"\d starting rules")).click()
         assert why.get_by_text("Where taste decides").is_visible()
 
-        ask(page, "And tomorrow?")
+        ask(page, "What shall I cook tomorrow?")
         page.get_by_text("Why this answer").last.click()
         assert page.locator(".why").last.get_by_role("link", name="What shall I cook?").is_visible()
         answer = page.locator(".theirs").last
@@ -167,7 +167,7 @@ def test_why_speaks_to_the_owner_and_feedback_is_understood_in_place(browser: Br
         answer.get_by_role("button", name="Say it").click()
         answer.get_by_text("Noted for later answers: too long.").wait_for()
         page.reload()  # the conversation is in the address and in the ledger
-        assert page.locator(".mine p").all_inner_texts() == ["What shall I cook?", "And tomorrow?"]
+        assert page.locator(".mine p").all_inner_texts() == ["What shall I cook?", "What shall I cook tomorrow?"]
         page.get_by_role("link", name="New chat").click()
         page.get_by_role("link", name="What shall I cook?").click()
         assert page.locator(".mine p").count() == 2
