@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from personaagent.ports import Role
     from personaagent.settings import Settings
 
-SECONDS = 7.5  # that all of it may take; the program itself needs two
+SECONDS = 8.0  # that all of it may take; the program itself needs two
 _TOOLS = {
     "well": "calls tools well: they are offered in every turn",
     "badly": "calls tools badly: they are offered only where a question plainly needs one",

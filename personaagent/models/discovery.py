@@ -31,9 +31,9 @@ NEEDS_NONE: Final = "Suggest one name for a grey cat."
 NEEDS_ONE: Final = "What is 48217 * 9133? Use the calculator."
 ASKED: Final = [  # of all else, so that it is read once
     SystemMessage("You are the personal assistant of one user."),
-    HumanMessage("Are you ready? Answer yes or no, then count from 1 to 10."),
+    HumanMessage("Are you ready? If so, count to ten."),
 ]
-BRIEFLY, AT_LENGTH = 24, 1_500  # tokens: what shows a call; what a model that thinks first may need
+BRIEFLY, AT_LENGTH = 16, 1_500  # tokens: what shows a call; what a model that thinks first may need
 TOOLS: Final[list[dict[str, Any]]] = [
     {
         "type": "function",
@@ -99,7 +99,7 @@ async def tool_use(chat: BaseChatModel) -> ToolUse | None:
         none = await _with_tools(chat, NEEDS_NONE, BRIEFLY)
         if _calls(none) or not none.text.strip():
             return "badly"
-        one = await _with_tools(chat, NEEDS_ONE, 4 * BRIEFLY)
+        one = await _with_tools(chat, NEEDS_ONE, 6 * BRIEFLY)
     except ModelRefused:
         return "none"
     except ModelError:
