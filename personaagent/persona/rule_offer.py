@@ -8,6 +8,7 @@ from typing import Any, Final
 from langchain_core.messages import HumanMessage
 
 from personaagent.errors import ModelError
+from personaagent.persona.constraint import constraints_of
 from personaagent.persona.proposers.edits import edits_in, group, rules_by_task
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
@@ -52,11 +53,12 @@ def rule_of_edits(
 ) -> tuple[str, str] | None:
     """The strongest rule that the edits in a history (oldest first) show and nothing states yet, without a call.
 
-    With it comes what it is about: of that, once ``offered``, no rule is offered again, whatever its number.
+    With it comes what it is about: of that, once ``offered`` or stated, no rule is offered again, whatever its number.
     """
-    stated = {skeleton(text) for text in (*pins, *(clause.text for clause in clauses))}
+    texts = (*pins, *(clause.text for clause in clauses))
+    stated = {group(constraint) for text in texts for constraint in constraints_of(text)}
     for rule in rules_by_task(edits_in(history), clauses):
         about = group(rule.constraints[0])
-        if about not in offered and skeleton(rule.text) not in stated:
+        if about not in stated and about not in offered:
             return about, rule.text.rstrip(".")
     return None
