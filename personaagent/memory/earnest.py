@@ -87,7 +87,7 @@ _I = _rule(
     r"ぼく"
 )
 _ME = re.compile(r"\b(?:me|mir|mich|moi|m'\w+)\b")
-_FIRST = re.compile(rf"{_I.pattern}|{_ME.pattern}|\\bmine\\b")
+_FIRST = re.compile(rf"{_I.pattern}|{_ME.pattern}|\bmine\b")
 _ORDERS = re.compile(
     r"^\W*(?:please |bitte )?(?:give|tell|show|help|send|let|recommend|suggest|teach|find|get|remind|call|explain|"
     r"list|make|gib|"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from personaagent.memory.earnest import bears, tells
+from personaagent.memory.earnest import bears, of_oneself, tells
 
 
 @pytest.mark.parametrize(
@@ -222,3 +222,9 @@ Please never forget I'm diabetic | The user is diabetic. | yes
 @pytest.mark.parametrize(("said", "fact", "kept"), SAID)
 def test_a_fact_stands_on_what_is_said_of_oneself_in_earnest_and_is_still_so(said: str, fact: str, kept: str) -> None:
     assert bears(fact, said) is (kept == "yes")
+
+
+@pytest.mark.parametrize("said", ["The blue one is mine.", "It is good for me.", "我喜欢茶"])
+def test_who_speaks_of_themselves_is_heard(said: str) -> None:
+    assert of_oneself(said)
+    assert not of_oneself("The blue one is hers.")
