@@ -52,7 +52,7 @@ async def retrieve_memory(
         none = UserProfile(user_id=user_id)
         reading = _or(semantic.profile(user_id, before=where.before), none, missing)
         recalled, profile = await asyncio.gather(recalling, reading)
-    recalled = sorted((recall for recall in recalled if not _bare(recall) or _near(recall)), key=_bare)[:k]
+    recalled = _worth_telling(recalled)[:k]
     found = {"recalled": recalled, "profile": profile, "vote": vote(recalled, choices)}
     return found | {"degraded": [*state.get("degraded", []), *dict.fromkeys(missing)]} if missing else found
 
@@ -70,13 +70,16 @@ def _wanted(state: RespondState, context: Context) -> tuple[Where, int, int]:
     return Where(before=before, since=since, task=context.task, labelled=True), k, k
 
 
-def _bare(recall: Recall) -> bool:
-    """Whether it tells nothing of the user: a question of which no answer that was wanted is known."""
-    return recall.interaction.ground_truth is None and not tells(recall.interaction.query)
-
-
-def _near(recall: Recall) -> bool:
-    return recall.similarity is None or recall.similarity >= NEAR
+def _worth_telling(recalled: list[Recall]) -> list[Recall]:
+    """What tells of the user, then the bare questions that are near: no answer that was wanted is known of these."""
+    telling, bare = list[Recall](), list[Recall]()
+    for recall in recalled:
+        past = recall.interaction
+        if past.ground_truth is not None or tells(past.query):
+            telling.append(recall)
+        elif recall.similarity is None or recall.similarity >= NEAR:
+            bare.append(recall)
+    return [*telling, *bare]
 
 
 async def _or(reading: Awaitable[T], otherwise: T, missing: list[str]) -> T:
