@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
+from make_transcript import transcript
 from test_cli_process import environment
 
 from stub_endpoint import endpoint, obliging
-
-sys.path.append(str(Path(__file__).resolve().parents[2] / "docs"))
-from make_transcript import transcript  # type: ignore[import-not-found]
 
 LONG = " It takes a little time but is well worth it. Here are some hints: go slowly, prepare all of it, and taste."
 
