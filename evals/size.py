@@ -1,7 +1,7 @@
 """How large the project is, and through how many files one turn, one label and one forgetting pass.
 
 ``python -m evals.size`` prints two Markdown tables; ``--root DIR`` reads the first of another checkout. Lines are those
-of the Python files outside of tests, complexity is McCabe's as the test of the tree counts it, and files and functions
+of the Python files outside of tests, complexity is McCabe's, as the test of the tree holds it, and files and functions
 of a journey are our own in which anything ran: the second turn of a user on the embedded model, who has one labelled
 memory; a label on it that makes an alignment due, which is queued; a forgetting of everything by the JSON API.
 """
@@ -47,8 +47,13 @@ def tree(root: Path) -> dict[str, int]:
         "imports of graph/services.py": sum(
             isinstance(node, ast.Import | ast.ImportFrom) for node in parsed["graph/services.py"].body
         ),
-        "highest complexity": max(1 + sum(map(_turns, ast.walk(function))) for function in functions),
+        "highest complexity": max(map(complexity, functions)),
     }
+
+
+def complexity(function: ast.AST) -> int:
+    """One, and one more for each place where a function may go on in two ways, those inside of it included."""
+    return 1 + sum(map(_turns, ast.walk(function)))
 
 
 def _turns(node: ast.AST) -> int:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from personaagent.evals.size import complexity
+
 ROOT = Path(__file__).resolve().parents[2]
 LINKED = ["graph", "nodes", "tools", "evals"]
 
@@ -76,20 +78,12 @@ def test_a_node_is_a_function_named_like_its_file(path: Path) -> None:
 
 
 def test_no_function_takes_more_than_twelve_turns() -> None:
-    counted = (
-        ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.comprehension, ast.Assert,
-        ast.match_case,
-    )  # fmt: skip
-
-    def turns(node: ast.AST) -> int:
-        return len(node.values) - 1 if isinstance(node, ast.BoolOp) else int(isinstance(node, counted))
-
     assert [
         f"{path.relative_to(ROOT)}:{function.lineno} {function.name}"
         for folder in ("personaagent", *LINKED, "examples")
         for path in (ROOT / folder).rglob("*.py")
         for function in ast.walk(ast.parse(path.read_text()))
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and 1 + sum(map(turns, ast.walk(function))) > 12
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and complexity(function) > 12
     ] == []
 
 
