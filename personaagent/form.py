@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from math import log2
 from typing import Literal
 
-from personaagent.text import clean
+from personaagent.text import CJK, clean
 from personaagent.wording import Spelling, contractions, number_words, spelling_of
 
 READ_CHARS = 20_000  # of a text
 Units = Literal["metric", "imperial", "mixed"]
 Address = Literal["formal", "informal", "mixed"]
 
-_CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-_WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:['’.,-][^\W_{_CJK}]+)*")
+_WORD = re.compile(rf"[{CJK}]|[^\W_{CJK}]+(?:['’.,-][^\W_{CJK}]+)*")
 BULLET = re.compile(r"^\s*([-*+•–—✅✔☑➤▪◦])\s+(?=\S)")
 NUMBERED = re.compile(r"^\s*(\(?(?:\d{1,3}|[a-zA-Z])[.)]|[^\W\d_]+ \d{1,3}:)\s+(?=\S)")
 HEADING = re.compile(r"^\s*#{1,6}\s+(?=\S)")

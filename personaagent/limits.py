@@ -108,9 +108,8 @@ class Limiter:
         self._asked_limit = settings.turns_per_minute + settings.feedback_per_minute if both else 0
         self._asked = Rate(self._asked_limit, clock)
         self._waiting: dict[str, dict[str, float]] = {}
-        self._aligning: dict[
-            str, tuple[str, float]
-        ] = {}  # by user: whose alignment it is, and when it was last heard of
+        # by user: whose alignment it is, and when it was last heard of
+        self._aligning: dict[str, tuple[str, float]] = {}
 
     def begin_turn(self, user_id: str, turn: str) -> None:
         """Admit a turn, known by a name of its own; raises TooManyTurns. A turn that is begun twice counts once."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Final
 
+UNSPACED: Final = r"\u3040-\u30ff\u3400-\u9fff"  # of a character class: Japanese and Chinese, written without spaces
+CJK: Final = rf"{UNSPACED}\uac00-\ud7af"
 _PLAIN = re.compile(r"[\x20-\x7e\n\t]*")
 _HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Cn"})
 _JOINERS = "\u200c\u200d"  # Persian, the Indic scripts and emoji need them between two of their characters
@@ -48,6 +51,11 @@ def unmarked(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
 
 
+def fold(text: str) -> str:
+    """Lower case without accents, character by character, so that places in it are places in the text."""
+    return "".join(unicodedata.normalize("NFD", char)[0].lower()[0] for char in text)
+
+
 def _hidden(char: str) -> bool:
     # variation selectors are marks, yet a run of them carries bytes that nobody sees
     return unicodedata.category(char) in _HIDDEN or "\ufe00" <= char <= "\ufe0e" or "\U000e0100" <= char <= "\U000e01ef"
@@ -55,8 +63,3 @@ def _hidden(char: str) -> bool:
 
 def _takes_joiner(before: str, after: str) -> bool:
     return not (before.isascii() or after.isascii() or before in _JOINERS or after in _JOINERS)
-
-
-def fold(text: str) -> str:
-    """Lower case without accents, character by character, so that places in it are places in the text."""
-    return "".join(unicodedata.normalize("NFD", char)[0].lower()[0] for char in text)

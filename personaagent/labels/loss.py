@@ -10,6 +10,7 @@ from math import log
 from personaagent.form import differences, distance, features, sentences
 from personaagent.labels.answers import answer_from_text, bare, number
 from personaagent.ports import Embedder
+from personaagent.text import CJK
 from personaagent.types import Interaction
 
 __all__ = ["TextLoss", "answer_from_text", "expected_loss", "loss", "similarity"]
@@ -35,7 +36,7 @@ _VERDICTS = {
     **dict.fromkeys(("yes", "ja", "oui", "sí", "sì", "sim", "true"), "yes"),
     **dict.fromkeys(("no", "nein", "non", "não", "nee", "false"), "no"),
 }
-_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+_TOKEN = re.compile(rf"[{CJK}]|[^\W_{CJK}]+")
 
 
 def loss(expected: str, actual: str, choices: Sequence[str] = ()) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from personaagent.own_words import own_words
-from personaagent.text import skeleton, unmarked
+from personaagent.text import UNSPACED, skeleton, unmarked
 
 TOLD_CHARS = 500  # of a message; what is longer is pasted
 STEM = 5  # letters by which a word is found again
@@ -157,7 +157,7 @@ _PLAIN = frozenset(
 _SUBJECT = _rule(r"\b(?:the |this )?user(?:'s)?\b|用户|用戶|ユーザー[はのが]?|使用者")
 _WORD = re.compile(r"[^\W\d_]+")
 _UNSPACED = re.compile(r"[\u30a0-\u30ff\u3400-\u9fff]{2,}")
-_KANA = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+_KANA = re.compile(f"[{UNSPACED}]")
 _OF_NOBODY = _rule(r"^[^は]*(?:です|ます|ました|ません|ない|いる|ある|だ)[。!]*$")  # Japanese that names no subject
 _SENTENCE = re.compile(r"[^.!?。！？\n]+[.!?。！？]*")  # noqa: RUF001  # as they are written
 _BETWEEN = re.compile(

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 from personaagent.memory.earnest import of_oneself
 from personaagent.own_words import own_words
-from personaagent.text import skeleton
+from personaagent.text import CJK, skeleton
 from personaagent.types import Interaction
 
 MIN_LETTERS = 4  # of a word that tells something, and of a common beginning
@@ -24,7 +24,7 @@ PART_WORDS = 3
 
 _WORD = re.compile(r"[^\W\d_]+")
 _BETWEEN = re.compile(r"(?<=[.!?。！？।])\s+|\s*[,;，；、]\s*|\s+[–—-]\s+")  # noqa: RUF001  # as they are written
-_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
+_UNSPACED = re.compile(rf"[{CJK}\u0e00-\u0e7f]")
 _COMMON = frozenset(
     re.findall(
         r"\w+",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from personaagent.rules import broken_rule
-from personaagent.text import clean, fold
+from personaagent.text import UNSPACED, clean, fold
 
 MAX_WISH_CHARS: Final = 200
 MAX_MESSAGE_CHARS: Final = 500
@@ -360,7 +360,7 @@ _PLAYED = re.compile(
     r":|\b(?:pretend|imagine|suppose|let's play|you are (?:now )?an? |ignore|dear (?:assistant|reader)|assistant,|tu so"
     r"|stell dir vor|fais semblant|finge|imagina|(?:my|meine?|mon|ma|mi) (?!name\b)\w+)\b"
 )
-_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 _UNSPACED_WISH = re.compile(
     r"(?:请)?(?:从现在(?:开始|起)|从今以后|今后|以后)[,\uff0c]?(?:请)?(?:都|一直|总是|只)?(?:用|"
     r"以)[^我他她它说]{1,20}(?:回答|回复)(?:我)?[。\uff01]?"
