@@ -319,8 +319,7 @@ def _instead_of(answer: str) -> list[re.Pattern[str]]:
 
 
 def _can_be_wanted(wanted: str, query: str) -> bool:
-    """Whether a text can stand in an answer's place: no mended part of the question, no purpose, no thing that only "
-    "points."""
+    """Whether a text can stand in an answer's place: no mended part of the question, no purpose, no pointing word."""
     plain = skeleton(wanted)
     words = set(re.findall(r"[^\W\d_]{4,}", plain))
     if not plain or _OPEN.match(plain) or len(plain.split()) > MAX_TRUTH_WORDS or "*" in wanted:

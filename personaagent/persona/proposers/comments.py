@@ -194,15 +194,11 @@ def read_comments(
     return clauses, unread[::-1]
 
 
-def _meant(part: str) -> str | None:
-    """A part of a comment, or None where it wishes nothing."""
-    return None if _NO_WISH.search(part) else part
-
-
 def _wishes(row: Interaction) -> list[tuple[str, str]]:
     """Names of what a comment asks for, each with a language where it names one."""
     comment = (row.comment or "")[:COMMENT_CHARS]
-    plain = ". ".join(said for part in _PART.findall(_QUOTED.sub(" ", skeleton(comment))) if (said := _meant(part)))
+    parts = _PART.findall(_QUOTED.sub(" ", skeleton(comment)))
+    plain = ". ".join(part for part in parts if not _NO_WISH.search(part))
     wishes = {name: "" for name, pattern in _SAID.items() if pattern.search(plain)}
     if "no_lists" in wishes:
         wishes.pop("bullets", None)
