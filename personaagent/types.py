@@ -159,16 +159,26 @@ class FactOperation:
     source: str = "summarizer"
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Since when a user's answers in a task hold: a moment in UTC, before which they followed another taste."""
+
+    task: str  # as clauses call it (``labels.statistics.task_name``)
+    since: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clause:
     """One sentence of a persona and the ids of the interactions it stands on (empty: it came with the template).
 
     ``kind`` names the proposer that counts it and may count it anew; None: a model, the template or the user wrote it.
+    ``turn`` is what recall reads of a clause that tells of a taste that turned; no other clause has one.
     """
 
     text: str
     evidence: tuple[str, ...] = ()
     kind: str | None = None
+    turn: Turn | None = None
 
     def __str__(self) -> str:
         return self.text

@@ -1,6 +1,6 @@
 """What a user's labelled history says by counting: no model, nothing but labels that the user gave.
 
-Each statement has a kind (``counted_kind``), so that a newer one replaces the older and nothing else.
+Each statement has a kind (``COUNTED``), so that a newer one replaces the older and nothing else.
 Counts are weighted by recency, halving every ``half_life`` interactions of the task, so they follow a taste that turns.
 """
 
@@ -26,14 +26,11 @@ MAX_LABEL_CHARS = 40
 HISTORY = 400  # newest labelled interactions that statistics are made of
 EVIDENCE = 8  # newest interactions named per statement
 
-_KINDS = {
-    "turned": re.compile(r'^Taste in "[^"]*" turned: '),
-    "habits": re.compile(r'^(?:Answers|Scores|Length of answers) in "'),
-    "tools": re.compile(r"^Tools (?:to prefer|of little help): "),
-    "signs": re.compile(r'^Signs of "'),
-    "contrast": re.compile(r'^Between "'),
-    "examples": re.compile(r'^Example of "'),
-}
+COUNTED = frozenset({"turned", "habits", "tools", "signs", "contrast", "examples"})  # kinds of clauses
+_STATISTIC = re.compile(
+    r'^(?:Taste in "[^"]*" turned: |(?:Answers|Scores|Length of answers|Signs of|Between|Example of) (?:in )?"'
+    r"|Tools (?:to prefer|of little help): )"
+)
 _SUBJECT = re.compile(r'^(?:Answers|Scores|Length of answers) in "([^"]*)"')
 
 
@@ -46,23 +43,9 @@ class Row:
     weight: float
 
 
-def counted_kind(clause: Clause) -> str | None:
-    """What a clause counts; None for clauses that are written, not counted.
-
-    Earlier versions kept no kind: their counted clauses are known by their text, here and nowhere else.
-    """
-    if clause.kind is not None:
-        return clause.kind if clause.kind in _KINDS else None
-    return _kind(clause.text)
-
-
 def is_statistic(text: str) -> bool:
     """Whether a text has the form of what is counted, which no model may write as a fact."""
-    return _kind(text) is not None
-
-
-def _kind(text: str) -> str | None:
-    return next((kind for kind, form in _KINDS.items() if form.match(text)), None)
+    return _STATISTIC.match(text) is not None
 
 
 def by_task(history: Sequence[Interaction], half_life: float = HALF_LIFE) -> dict[str, list[Row]]:

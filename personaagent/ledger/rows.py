@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_
 
 from personaagent.ledger.tables import interactions, storable
 from personaagent.ports import Where
-from personaagent.types import Clause, Critique, Fact, Interaction, Persona, Pin, Section, Sections, ToolTrace
+from personaagent.types import Clause, Critique, Fact, Interaction, Persona, Pin, Section, Sections, ToolTrace, Turn
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -147,18 +147,24 @@ def sections_json(sections: Sections) -> dict[str, list[dict[str, Any]]]:
 def clause_json(clause: Clause) -> dict[str, Any]:
     """A clause as JSON."""
     kind = {"kind": clause.kind} if clause.kind else {}
-    return {"text": clause.text, "evidence": list(clause.evidence), **kind}
+    turn = {"turn": {"task": clause.turn.task, "since": to_micros(clause.turn.since)}} if clause.turn else {}
+    return {"text": clause.text, "evidence": list(clause.evidence), **kind, **turn}
+
+
+def clause_of(value: Mapping[str, Any]) -> Clause:
+    """The clause that ``clause_json`` wrote."""
+    turn = value.get("turn")
+    return Clause(
+        text=value["text"],
+        evidence=tuple(value["evidence"]),
+        kind=value.get("kind"),
+        turn=Turn(turn["task"], from_micros(turn["since"])) if turn else None,
+    )
 
 
 def sections_of(value: Mapping[str, list[dict[str, Any]]]) -> Sections:
     """The sections that ``sections_json`` wrote."""
-    return {
-        Section(name): tuple(
-            Clause(text=clause["text"], evidence=tuple(clause["evidence"]), kind=clause.get("kind"))
-            for clause in clauses
-        )
-        for name, clauses in value.items()
-    }
+    return {Section(name): tuple(map(clause_of, clauses)) for name, clauses in value.items()}
 
 
 def persona_of(row: Mapping[str, Any]) -> Persona:

@@ -11,13 +11,14 @@ from typing import Any
 
 from personaagent.errors import InputError
 from personaagent.feedback import MAX_COMMENT_CHARS
+from personaagent.labels.drift import TURNED
 from personaagent.ledger.critiques import MAX_KEPT
 from personaagent.ledger.facts import MAX_FACT_CHARS
 from personaagent.masking import storable_text
 from personaagent.memory.importing import MAX_CHOICES, MAX_METADATA_CHARS
 from personaagent.persona.store import MAX_PIN_CHARS, MAX_PINS
 from personaagent.rules import advises, broken_rule
-from personaagent.types import clauses_of
+from personaagent.types import Clause, Persona, clauses_of
 
 MAX_TEXT_CHARS = 32_000
 MAX_ID_CHARS = 64
@@ -58,6 +59,13 @@ def _at_most(chars: int, *names: str) -> Callable[[Any], bool]:
 
 def _told(chars: int) -> Callable[[Any], bool]:
     return lambda row: bool(row.text.strip()) and len(row.text) <= chars
+
+
+def _turned_in_time(clause: Clause, persona: Persona) -> bool:
+    if clause.turn is None:
+        return True
+    since = clause.turn.since
+    return clause.kind == TURNED and since.tzinfo is not None and EARLIEST <= since <= persona.created_at
 
 
 def _dated(*names: str) -> tuple[_Rule, _Rule]:
@@ -134,6 +142,10 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         (
             lambda p: all(_KIND.fullmatch(clause.kind or "own") for clause in clauses_of(p.sections)),
             "a clause's kind is no name",
+        ),
+        (
+            lambda p: all(_turned_in_time(clause, p) for clause in clauses_of(p.sections)),
+            "a clause says since when answers hold, and that is no moment before its version",
         ),
         (lambda p: p.parent is None or p.parent < p.version, "a persona is its own ancestor"),
         (

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import replace
 from difflib import ndiff
 
+from personaagent.errors import InvalidPersona
 from personaagent.persona.shape import from_text, to_text, validate_sections
-from personaagent.types import Sections, clauses_of, evidence_of
+from personaagent.persona.step import rewrites
+from personaagent.types import Clause, Sections, clauses_of, evidence_of
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def read_edit(text: str, base: Sections, *, budget_tokens: int, known_ids: Collection[str] = ()) -> Sections:
     """Return the sections of a persona text that the user edited.
 
-    Evidence comes from ``base`` and ``known_ids``; a clause that is left as it was keeps its kind. The step is not
-    bounded: it is the user's own persona. Raises InvalidPersona as ``from_text`` and ``validate_sections`` do.
+    Evidence comes from ``base`` and ``known_ids``; a clause that is left as it was keeps its kind, and one that tells
+    since when answers hold keeps that in other words too. The step is not bounded: it is the user's own persona. Raises
+    InvalidPersona as ``from_text`` and ``validate_sections`` do, and where such a clause names another date.
     """
     ids = {*known_ids, *evidence_of(base)}
-    kinds = {clause.text: clause.kind for clause in clauses_of(base)}
-    read = {
-        section: tuple(replace(clause, kind=kinds.get(clause.text)) for clause in clauses)
-        for section, clauses in from_text(text, ids).items()
-    }
+    known = {clause.text: clause for clause in clauses_of(base)}
+    read = from_text(text, ids)
+    for section, clauses in read.items():
+        turns = {new: old for new, old in rewrites(section, base, read).items() if old and old.turn}
+        kept = ((clause, known.get(clause.text) or _same_turn(clause, turns.get(clause))) for clause in clauses)
+        read = {**read, section: tuple(replace(c, kind=was.kind, turn=was.turn) if was else c for c, was in kept)}
     return validate_sections(read, budget_tokens=budget_tokens, known_ids=ids)
+
+
+def _same_turn(clause: Clause, old: Clause | None) -> Clause | None:
+    """The clause that is put in other words, or None; InvalidPersona where the new words name another date."""
+    if old and old.turn and set(_DATE.findall(clause.text)) - set(_DATE.findall(old.text)):
+        raise InvalidPersona(
+            "since when your answers hold is counted from them: leave the date as it is, or take the whole clause out"
+        )
+    return old
 
 
 def diff_lines(before: Sections, after: Sections) -> str:

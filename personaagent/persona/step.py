@@ -50,10 +50,16 @@ def without(wanted: Sections, base: Sections, dropped: Collection[Clause]) -> Se
     """``wanted`` without some clauses; where one of them rewrote a clause of ``base``, that stays as it was."""
     left: Sections = {}
     for section in Section:
-        rewritten = {c.new: c.old for c in _changes(section, base.get(section, ()), wanted.get(section, ()))}
+        rewritten = rewrites(section, base, wanted)
         kept = [rewritten.get(clause) if clause in dropped else clause for clause in wanted.get(section, ())]
         left = {**left, section: tuple(clause for clause in kept if clause is not None)}
     return {section: clauses for section, clauses in left.items() if clauses}
+
+
+def rewrites(section: Section, base: Sections, wanted: Sections) -> dict[Clause, Clause | None]:
+    """The new clauses of a section, each with the old one that it rewrote, or None."""
+    changes = _changes(section, base.get(section, ()), wanted.get(section, ()))
+    return {one.new: one.old for one in changes if one.new is not None}
 
 
 def _changes(section: Section, base: Sequence[Clause], wanted: Sequence[Clause]) -> list[_Change]:

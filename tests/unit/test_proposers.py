@@ -7,7 +7,7 @@ import pytest
 from fakes_alignment import ScriptedModels, interaction, simulation
 
 from personaagent.errors import ModelOutputInvalid, ModelUnreachable, SetupError
-from personaagent.labels.statistics import counted_kind
+from personaagent.labels.statistics import COUNTED
 from personaagent.persona.critique import KEEP, critique
 from personaagent.persona.proposers import ProposalContext, Proposer, Refusal
 from personaagent.persona.proposers.counted import CONTRAST, EXAMPLES, FRESH, HISTOGRAM, RetireProposer
@@ -82,7 +82,7 @@ async def test_the_histogram_tells_habits_and_signs_with_evidence_and_keeps_othe
     assert "police" in signs
     assert "shooting" in signs
     assert "senate" not in signs
-    written = [c for clauses in proposed.sections.values() for c in clauses if counted_kind(c)]
+    written = [c for clauses in proposed.sections.values() for c in clauses if c.kind in COUNTED]
     assert {c.kind for c in written} == {"habits", "signs"}
     assert all(c.evidence and set(c.evidence) <= {i.id for i in HISTORY} for c in written)
 

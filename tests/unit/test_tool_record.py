@@ -114,7 +114,7 @@ def test_many_long_tool_names_stay_within_one_clause() -> None:
 
 async def test_the_model_free_proposer_puts_its_tools_first_and_replaces_them() -> None:
     template = Clause(text="Gather evidence with the user's memories.")
-    old = Clause(text="Tools to prefer: page (2 of 2 accepted).", evidence=("i0",))
+    old = Clause(text="Tools to prefer: page (2 of 2 accepted).", evidence=("i0",), kind="tools")
 
     def told(*clauses: Clause) -> ProposalContext:
         return ProposalContext(

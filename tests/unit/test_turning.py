@@ -1,12 +1,16 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
 
 import pytest
 from fakes_alignment import interaction
 
+from personaagent.errors import InvalidPersona
 from personaagent.labels.drift import turn_clause, turned_since
+from personaagent.ledger.rows import sections_json, sections_of
+from personaagent.persona.edit import read_edit
 from personaagent.persona.proposers.turning import since_turn, turned
+from personaagent.persona.shape import to_text
 from personaagent.types import Clause, Interaction, Section
 
 CHOICES = ("keep", "skip")
@@ -65,15 +69,35 @@ def test_a_turn_that_the_persona_tells_of_stays_when_the_old_labels_are_out_of_s
 def test_recall_reads_since_when_the_answers_of_a_task_hold() -> None:
     clause = turn_clause("shelf", rows(3))
     sections = {Section.WHO: (Clause(text="Reads."), clause)}
-    assert turned_since(sections, "shelf") == rows(3)[0].created_at.replace(microsecond=0)
+    assert turned_since(sections, "shelf") == rows(3)[0].created_at
     assert turned_since(sections, "films") is None
     assert turned_since(sections, None) is None
     assert turned_since({}, "shelf") is None
 
 
-def test_a_moment_that_is_no_date_is_passed_over() -> None:
-    text = turn_clause("shelf", rows(1)).text
-    moment = rows(1)[0].created_at.astimezone(UTC)
-    forged = Clause(text=text.replace(f"{moment:%Y-%m-%d}", "2026-99-99"))
-    assert turned_since({Section.WHO: (forged,)}, "shelf") is None
-    assert isinstance(moment, datetime)
+def test_a_sentence_that_only_reads_like_a_turn_is_none() -> None:
+    assert turned_since({Section.WHO: (Clause(text=turn_clause("shelf", rows(1)).text),)}, "shelf") is None
+
+
+def test_a_turn_in_other_words_still_holds_and_one_taken_out_does_not() -> None:
+    clause = turn_clause("shelf", rows(3))
+    base = {Section.WHO: (Clause(text="Reads."), clause)}
+    reworded = to_text(base, evidence=False).replace("no longer hold", "are not true any more")
+    edited = read_edit(reworded, base, budget_tokens=600)
+    assert "are not true any more" in edited[Section.WHO][1].text
+    assert turned_since(edited, "shelf") == clause.turn.since  # type: ignore[union-attr]
+    assert edited[Section.WHO][1].kind == clause.kind
+    assert turned_since(read_edit("## who\n- Reads.", base, budget_tokens=600), "shelf") is None
+
+
+def test_the_date_of_a_turn_is_counted_and_cannot_be_written() -> None:
+    clause = turn_clause("shelf", rows(3))
+    base = {Section.WHO: (clause,)}
+    text = to_text(base, evidence=False).replace(f"{clause.turn.since:%Y-%m-%d}", "2099-01-01")  # type: ignore[union-attr]
+    with pytest.raises(InvalidPersona, match="take the whole clause out"):
+        read_edit(text, base, budget_tokens=600)
+
+
+def test_a_turn_survives_being_stored() -> None:
+    sections = {Section.WHO: (turn_clause("shelf", rows(3)),)}
+    assert sections_of(json.loads(json.dumps(sections_json(sections)))) == sections

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from personaagent.labels.statistics import counted_kind
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.proposers.renew import Kind, renew
 from personaagent.types import Candidate
@@ -45,10 +44,7 @@ class RetireProposer:
             clause.text
             for clauses in context.incumbent.values()
             for clause in clauses
-            if clause.evidence
-            and clause.kind is None
-            and counted_kind(clause) is None
-            and fresh.isdisjoint(clause.evidence)
+            if clause.evidence and clause.kind is None and fresh.isdisjoint(clause.evidence)
         }
         if not old:
             return Refusal(proposer=self.name, reason="no clause stands on old interactions alone")

@@ -190,11 +190,11 @@ def _parsed(answer: dict[str, Any], ids: Sequence[str]) -> Sections:
 
 def _grounded(sections: Sections, context: ProposalContext) -> Sections:
     """The sections: a clause that stands keeps its kind, a new one that names no evidence has what went wrong."""
-    known = {clause.text: clause.kind for clause in clauses_of(context.incumbent)}
+    known = {clause.text: clause for clause in clauses_of(context.incumbent)}
     mistakes = tuple(told.interaction_id for told in context.losses if told.loss > 0 and told.error is None)
     return {
         section: tuple(
-            replace(clause, kind=known[clause.text])
+            replace(known[clause.text], evidence=clause.evidence)
             if clause.text in known
             else replace(clause, evidence=clause.evidence or mistakes)
             for clause in clauses

@@ -119,7 +119,7 @@ def _grounded(sections: Sections, context: ProposalContext) -> Sections:
     newest = tuple(i.id for i in context.history[-EVIDENCE:])
     return {
         section: tuple(
-            standing.get(clause.text) or replace(clause, kind=None, evidence=clause.evidence or newest)
+            standing.get(clause.text) or replace(clause, kind=None, turn=None, evidence=clause.evidence or newest)
             for clause in clauses
         )
         for section, clauses in sections.items()

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Literal
 
 from personaagent.errors import InvalidPersona
-from personaagent.labels.statistics import MIN_ROWS, by_task, counted_kind, is_closed, ranges
+from personaagent.labels.statistics import COUNTED, MIN_ROWS, by_task, is_closed, ranges
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.proposers.telling import contrast_clauses, example_clauses, sign_clauses
 from personaagent.persona.proposers.tooling import tool_clauses
@@ -37,11 +37,9 @@ def renew(
     """
     current, turns = since_turn(context.history, context.incumbent)
     refuted = {i.id for i in context.history} - {i.id for i in current}
-    standing = set(filter(None, map(counted_kind, clauses_of(context.incumbent))))
-    wanted = list(dict.fromkeys(["habits", "tools", *kinds, *sorted(standing)]))
-    written = _sound(
-        [*((Section.WHO, replace(clause, kind="turned")) for clause in turns), *_clauses(context, current, wanted)]
-    )
+    standing = {clause.kind for clause in clauses_of(context.incumbent) if clause.kind in COUNTED}
+    wanted = list(dict.fromkeys(["habits", "tools", *kinds, *sorted(filter(None, standing))]))
+    written = _sound([*((Section.WHO, clause) for clause in turns), *_clauses(context, current, wanted)])
     kept = _kept(context.incumbent, without, refuted)
     if not written:
         return Refusal(
@@ -66,7 +64,7 @@ def _kept(incumbent: Sections, without: Collection[str], refuted: set[str]) -> d
 
     def stays(clause: Clause) -> bool:
         stands = not clause.evidence or not refuted.issuperset(clause.evidence)
-        return stands and counted_kind(clause) is None and clause.text not in without
+        return stands and clause.kind not in COUNTED and clause.text not in without
 
     return {section: tuple(filter(stays, clauses)) for section, clauses in incumbent.items()}
 

@@ -41,7 +41,7 @@ def since_turn(history: Sequence[Interaction], incumbent: Sections) -> tuple[lis
         if held and len(held) < len(rows):
             clauses.append(turn_clause(name, held))
         elif told is not None:
-            clauses += [c for c in incumbent.get(Section.WHO, ()) if turned_since({Section.WHO: (c,)}, name) == told]
+            clauses += [c for c in incumbent.get(Section.WHO, ()) if c.turn and c.turn.task == name]
     return [interaction for interaction in history if interaction.id in current], clauses
 
 
