@@ -62,6 +62,7 @@ def build_messages(
         choices=choices,
         tools=tools,
         personalize=personalize,
+        formed=not choices,
     )
     persona = state.get("persona")
     head = SystemMessage(system(persona))

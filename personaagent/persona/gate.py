@@ -37,7 +37,6 @@ FUTILE = 0.1  # wealth at which a candidate is given up
 PATIENCE = 6  # labels after which one that is behind is given up
 MOST_LABELS = 60  # that judge one candidate
 NEAR = 0.2  # loss of a text that is as good as right
-FLIP = 0.05  # a text's loss must change by so much to count as broken or repaired
 FLIPS = 0.1  # share of the answers that were right which a candidate may break, but one at least
 MANY = 10  # pairs from which it may not break more than it repairs
 AHEAD = 10.0  # wealth, in the bet of one candidate against another, at which the other is out
@@ -88,8 +87,8 @@ class Evidence:
         difference = old.loss - new.loss
         bet = weight * _counted(difference)
         was, now = _right(old), _right(new)
-        # a choice flips or does not; of texts the difference must be more than a hair
-        flipped = was != now and (abs(difference) > FLIP or old.p_truth is not None)
+        # a choice flips or does not; of texts the difference must count whole
+        flipped = was != now and (abs(difference) >= SCALE or old.p_truth is not None)
         return replace(
             self,
             logs=tuple(at + log(1 + stake * bet) for (stake, _), at in zip(STAKES, self.logs, strict=True)),
@@ -224,8 +223,9 @@ def _counted(difference: float) -> float:
 
 
 def _right(simulation: Simulation) -> bool:
+    """Whether the answer is the choice, or a text as good as the user's own: its form, capitals too, is in the loss."""
     if simulation.error is not None:
         return False
-    return bare(simulation.actual) == bare(simulation.expected) or (
-        simulation.p_truth is None and simulation.loss <= NEAR
-    )
+    if simulation.p_truth is not None:
+        return bare(simulation.actual) == bare(simulation.expected)
+    return simulation.loss <= NEAR

@@ -51,6 +51,15 @@ def in_form(text: str, clauses: Iterable[str], query: str = "") -> str:
     return keep(text) if keep else text
 
 
+def without_model(clause: str) -> bool:
+    """Whether the machine keeps all that the clause states, and keeps it better where no model is told of it.
+
+    Asked for small letters, a small model says little: "because it's a computer".
+    """
+    names = {one.name for one in constraints_of(clause)}
+    return bool(names) and names <= _CASES
+
+
 def _kept(text: str, told: _Told) -> str:
     if not text.strip():
         return text
@@ -260,6 +269,7 @@ def _sentence(line: str) -> str:
 
 _PARAGRAPH: Final = "\n\n"
 _LIMITS: Final = ("sentences", "sentences_at_most", "words_at_most")
+_CASES: Final = frozenset({"lower", "upper"})
 _AROUND: Final = frozenset({"opening", "closing", "closing_line"})
 _KEEPERS: Final[Mapping[str, _Keep]] = {
     **dict.fromkeys(("no_greeting", "no_filler", "no_opening"), _unopened),

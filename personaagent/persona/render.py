@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from personaagent.persona.keeping import without_model
 from personaagent.persona.seed import TEMPLATE
 from personaagent.prompts import render
 from personaagent.text import clean, one_line
@@ -29,18 +30,22 @@ def system_prompt(
     choices: Sequence[str],
     tools: Sequence[str],
     personalize: bool,
+    formed: bool = False,
 ) -> str:
     """Return the system prompt of a turn: frame, pins, persona, tools, task, form of the answer.
 
     ``tools`` are names, best first; what each does is in its binding, once. Without ``personalize`` neither pins nor
     persona are in it. The frame stands outside anything that an alignment can rewrite; pins and persona follow it and
     are bound by it. Where all that can be answered is one of ``choices``, nothing can be disclosed or done: the frame
-    is short, and the persona is without the rules that every persona begins with.
+    is short, and the persona is without the rules that every persona begins with. Where the answer is ``formed`` after
+    it was written (``persona.keeping``), what is kept better without the model is not told.
     """
     bare = bool(choices) and not tools
     blocks = [render("frame_choice" if bare else "frame")]
     if personalize:
         sections = persona.sections if persona is not None else {}
+        if formed:
+            pins, sections = _needing_model(pins, sections)
         blocks += _personal(pins, _own(sections) if bare else sections, tooling=bool(tools))
     if tools:
         blocks.append(render("tools", tools=", ".join(one_line(name, MAX_NAME_CHARS) for name in tools)))
@@ -71,6 +76,11 @@ def small_prompt(
 def stated(persona: Persona | None, pins: Sequence[str]) -> list[str]:
     """Pins and clauses that say what to do, in the order in which they count."""
     return [*pins, *(c.text for c in clauses_of(persona.sections if persona else {}) if c.kind in STATED)]
+
+
+def _needing_model(pins: Sequence[str], sections: Sections) -> tuple[list[str], Sections]:
+    left = {section: tuple(c for c in clauses if not without_model(c.text)) for section, clauses in sections.items()}
+    return [pin for pin in pins if not without_model(pin)], left
 
 
 def _personal(pins: Sequence[str], sections: Sections, *, tooling: bool) -> list[str]:

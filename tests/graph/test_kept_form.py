@@ -36,6 +36,12 @@ async def test_a_stated_form_holds_in_the_stream_the_turn_and_the_memory(tmp_pat
     assert tokens == [turn.answer] == [remembered] == ["Play something slow.\n\nYours, Max"]
 
 
+async def test_small_letters_hold_although_the_model_is_not_asked_for_them(tmp_path: Path) -> None:
+    pins = ["Write everything in lower case, without capital letters."]
+    tokens, turn, remembered = await streamed(tmp_path, "What shall I play?", pins)
+    assert tokens == [turn.answer] == [remembered] == [LONG.lower()]
+
+
 @pytest.mark.parametrize(
     ("query", "pins", "options"),
     [

@@ -138,7 +138,14 @@ def test_of_many_answers_no_more_may_be_broken_than_repaired() -> None:
 
 def test_a_text_that_differs_by_a_hair_breaks_nothing() -> None:
     assert shown((0.08, 0.12)).broken == 0
+    assert shown((0, 0.22)).broken == 0, "another wording, a little shorter"
     assert shown((0.08, 0.4)).broken == 1
+
+
+def test_a_text_that_is_only_in_another_form_was_not_right() -> None:
+    before, after = sim(0.85, expected="it is blue.", actual="It is blue."), sim(0.3, actual="blue, mostly.")
+    evidence = Evidence(alpha=FIRST).observe(before, after)
+    assert (evidence.right, evidence.broken, evidence.wins) == (0, 0, 1)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,13 @@ def test_without_personalization_neither_pins_nor_persona_are_told() -> None:
     assert text.startswith(render("frame"))
 
 
+def test_capitals_that_are_kept_afterwards_are_not_asked_of_the_model() -> None:
+    told = {"pins": ["Write everything in lower case, without capital letters.", "Answer in one sentence."]}
+    assert "lower case" in prompt(**told)
+    assert "lower case" not in prompt(**told, formed=True)
+    assert "one sentence" in prompt(**told, formed=True)
+
+
 def test_without_persona_pins_tools_and_task_only_the_frame_is_left() -> None:
     assert prompt(persona=None, pins=[], instructions=None, choices=[], tools=[]) == render("frame")
 
