@@ -27,5 +27,10 @@ def turn_clause(task: str, rows: Sequence[Interaction]) -> Clause:
 
 def turned_since(sections: Mapping[Section, Sequence[Clause]], task: str | None) -> datetime | None:
     """The moment from which on a persona holds the answers of a task to be true, or None where it tells of no turn."""
-    turns = (clause.turn for clause in sections.get(Section.WHO, ()))
-    return next((turn.since for turn in turns if turn and turn.task == task_name(task)), None)
+    turns = (clause.turn for clause in sections.get(Section.WHO, ()) if tells_of(task_name(task), clause))
+    return next((turn.since for turn in turns if turn), None)
+
+
+def tells_of(task: str, clause: Clause) -> bool:
+    """Whether a clause says since when the answers in the task of that name hold."""
+    return clause.turn is not None and clause.turn.task == task

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from math import comb
 
 from personaagent.labels.answers import bare
-from personaagent.labels.drift import turn_clause, turned_since
+from personaagent.labels.drift import tells_of, turn_clause, turned_since
 from personaagent.labels.statistics import MIN_ROWS, task_name
 from personaagent.persona.proposers.words import words_in
 from personaagent.types import Clause, Interaction, Section, Sections
@@ -41,7 +42,7 @@ def since_turn(history: Sequence[Interaction], incumbent: Sections) -> tuple[lis
         if held and len(held) < len(rows):
             clauses.append(turn_clause(name, held))
         elif told is not None:
-            clauses += [c for c in incumbent.get(Section.WHO, ()) if c.turn and c.turn.task == name]
+            clauses += filter(partial(tells_of, name), incumbent.get(Section.WHO, ()))
     return [interaction for interaction in history if interaction.id in current], clauses
 
 
