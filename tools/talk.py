@@ -48,7 +48,9 @@ async def ask_with_tools(
     if reply.tool_calls:
         repeated = all_answered(reply.tool_calls, trace)
         return Said(reply=None if repeated else sound_calls(reply), steps=steps)
-    if is_broken_call(reply, space.names) and steps + 2 <= max_steps:
+    if is_broken_call(reply, space.names):
+        if steps + 2 > max_steps:
+            return Said(reply=None, steps=steps)
         return Said(reply=await _asked_again(models, role, messages, reply, space), steps=steps + 1)
     return Said(reply=reply, steps=steps)
 

@@ -244,6 +244,13 @@ async def test_a_call_of_whatever_tool_after_the_last_results_is_no_answer(
     assert "arguments" not in out["messages"][-1].text
 
 
+@pytest.mark.parametrize("text", BROKEN)
+async def test_a_broken_call_with_no_step_left_to_mend_it_is_no_answer(build: Build, text: str) -> None:
+    models = mending(agent=[text, "plain"])
+    out = await turn(equipped(build, models, tool("a", "fine"), max_steps=2))
+    assert (out["answer"], [c.kind for c in models.calls]) == ("plain", ["chat", "chat"])
+
+
 @pytest.mark.parametrize("choices", [None, ["jazz", "rock"]])
 @pytest.mark.parametrize("mended", [True, False])
 @pytest.mark.parametrize("max_steps", [1, 3, 4, 5])
