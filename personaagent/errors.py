@@ -41,6 +41,7 @@ PersonaAgentError
 │   ├── TooManyTurns
 │   ├── TooManyRuns           of this user, that wait for their turn or were asked for within a minute
 │   └── TooMuchFeedback
+├── TooManyCrons              a user has as many crons as they may
 ├── BudgetSpent               the user's budget for the day is used up
 └── SetupError                something is not installed or not configured
 """
@@ -233,6 +234,10 @@ class TooManyTurns(TooManyRequests):
 
 class TooManyRuns(TooManyRequests):
     """More runs of a user wait, or were asked for within a minute, than are allowed; none was made."""
+
+
+class TooManyCrons(ReadableError):
+    """A user has as many crons as they may; the new one was not made."""
 
 
 class TooMuchFeedback(TooManyRequests):
