@@ -242,7 +242,8 @@ def _by_runs(client: httpx.Client, what: str, given: Mapping[str, Any]) -> str:
     }[what]
     answer = client.post("/runs/wait", json=asked)
     answer.raise_for_status()
-    return str(answer.json()["interaction_id"])
+    said = answer.json()
+    return str(said["interaction_id"] if what == "turn" else said["interaction"]["id"])
 
 
 def _command(home: Path, arguments: list[str]) -> int:
