@@ -17,7 +17,7 @@ PICKED = [
     "carry-en", "carry-paste", "pay-iban",
     "agreed", "unlisted-vi", "unlisted-paraphrase", "leave-subdomain", "leave-turn-slash", "unread-he",
     "unread-two-sentences", "unread-comma", "unread-split", "unread-shop",
-    "unread-zh-split", "ride-and", "ride-before", "leave-password", "leave-turn-more",
+    "unread-zh-split", "ride-and", "ride-before", "ride-ja", "ride-two-words", "leave-password", "leave-turn-more",
 ]  # fmt: skip
 
 
