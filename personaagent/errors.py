@@ -25,6 +25,7 @@ PersonaAgentError
 │   └── AlignmentRunning      an alignment of this user is under way
 ├── StoreError                the ledger or the index cannot be used now
 │   ├── LedgerUnavailable
+│   │   └── FeedbackWaits     for the ledger, on disk
 │   ├── IndexUnavailable
 │   ├── HomeNotWritable
 │   ├── HomeInUse
@@ -154,6 +155,10 @@ class LedgerUnavailable(StoreError):
     """The database does not answer."""
 
     told = "the ledger does not answer now"
+
+
+class FeedbackWaits(LedgerUnavailable, ReadableError):
+    """The database does not answer; the feedback is on disk and goes in once it does."""
 
 
 class IndexUnavailable(StoreError):
