@@ -197,7 +197,7 @@ def _validated(
 
 def _operation(item: dict[str, Any], read: Sequence[Interaction], facts: Sequence[Fact]) -> FactOperation | None:
     """One operation with its numbers resolved, or None where something that it needs is missing or unsound."""
-    kind: _Kind | None = next((known for known in _KINDS if known == item.get("kind")), None)
+    kind = _kind(item)
     confidence = item.get("confidence")
     stands_on = numbered(item.get("evidence"), read)
     if kind is None or not stands_on:
@@ -206,7 +206,7 @@ def _operation(item: dict[str, Any], read: Sequence[Interaction], facts: Sequenc
     text = _written(item, read, stands_on) if kind in {"add", "supersede"} else ""
     if text is None or (fact is None and kind != "add"):
         return None
-    if kind == "supersede" and fact is not None and not same_matter(fact.text, [text, *_told(stands_on)]):
+    if kind == "supersede" and fact and not same_matter(fact.text, [text, *_told(stands_on)]):
         kind, fact = "add", None  # about something else: both hold
     return FactOperation(
         kind=kind,
@@ -215,6 +215,10 @@ def _operation(item: dict[str, Any], read: Sequence[Interaction], facts: Sequenc
         evidence=tuple(dict.fromkeys(interaction.id for interaction in stands_on)),
         confidence=min(1.0, max(0.0, confidence / 100)) if type(confidence) is int else 0.5,
     )
+
+
+def _kind(item: dict[str, Any]) -> _Kind | None:
+    return next((known for known in _KINDS if known == item.get("kind")), None)
 
 
 def _changed(item: dict[str, Any], facts: Sequence[Fact], stands_on: Sequence[Interaction]) -> Fact | None:
