@@ -206,15 +206,21 @@ def _operation(item: dict[str, Any], read: Sequence[Interaction], facts: Sequenc
     text = _written(item, read, stands_on) if kind in {"add", "supersede"} else ""
     if text is None or (fact is None and kind != "add"):
         return None
-    if kind == "supersede" and fact and not same_matter(fact.text, [text, *_told(stands_on)]):
-        kind, fact = "add", None  # about something else: both hold
-    return FactOperation(
+    operation = FactOperation(
         kind=kind,
         fact_id=fact.id if fact else None,
         text=text,
         evidence=tuple(dict.fromkeys(interaction.id for interaction in stands_on)),
         confidence=min(1.0, max(0.0, confidence / 100)) if type(confidence) is int else 0.5,
     )
+    return operation if fact is None else _beside(operation, fact, stands_on)
+
+
+def _beside(operation: FactOperation, fact: Fact, stands_on: Sequence[Interaction]) -> FactOperation:
+    """The operation, as an addition where it would put something else in the place of the fact: both hold then."""
+    if operation.kind != "supersede" or same_matter(fact.text, [operation.text, *_told(stands_on)]):
+        return operation
+    return replace(operation, kind="add", fact_id=None)
 
 
 def _kind(item: dict[str, Any]) -> _Kind | None:
