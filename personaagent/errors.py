@@ -25,6 +25,7 @@ PersonaAgentError
 │   └── AlignmentRunning      an alignment of this user is under way
 ├── StoreError                the ledger or the index cannot be used now
 │   ├── LedgerUnavailable
+│   │   └── FeedbackWaits     for the ledger, on disk
 │   ├── IndexUnavailable
 │   ├── HomeNotWritable
 │   ├── HomeInUse
@@ -41,6 +42,7 @@ PersonaAgentError
 │   ├── TooManyTurns
 │   ├── TooManyRuns           of this user, that wait for their turn or were asked for within a minute
 │   └── TooMuchFeedback
+├── TooManyCrons              a user has as many crons as they may
 ├── BudgetSpent               the user's budget for the day is used up
 └── SetupError                something is not installed or not configured
 """
@@ -155,6 +157,10 @@ class LedgerUnavailable(StoreError):
     told = "the ledger does not answer now"
 
 
+class FeedbackWaits(LedgerUnavailable, ReadableError):
+    """The database does not answer; the feedback is on disk and goes in once it does."""
+
+
 class IndexUnavailable(StoreError):
     """The vector index does not answer."""
 
@@ -233,6 +239,10 @@ class TooManyTurns(TooManyRequests):
 
 class TooManyRuns(TooManyRequests):
     """More runs of a user wait, or were asked for within a minute, than are allowed; none was made."""
+
+
+class TooManyCrons(ReadableError):
+    """A user has as many crons as they may; the new one was not made."""
 
 
 class TooMuchFeedback(TooManyRequests):

@@ -1,5 +1,5 @@
 """How much one user may ask of a server: turns a minute and at once, feedback a minute, runs that wait,
-alignments at once.
+alignments at once, crons.
 
 Counted in this process and by a clock that cannot be set, so it costs microseconds and no transaction. Processes of one
 machine count what is within a minute together where they share ``limits_folder``; all else each counts for itself.
@@ -10,18 +10,26 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
 
-from personaagent.errors import AlignmentRunning, TooManyRequests, TooManyRuns, TooManyTurns, TooMuchFeedback
+from personaagent.errors import (
+    AlignmentRunning,
+    TooManyCrons,
+    TooManyRequests,
+    TooManyRuns,
+    TooManyTurns,
+    TooMuchFeedback,
+)
 from personaagent.settings import Settings
 
 WINDOW_S = 60.0
 SWEEP_S = 60.0
 CONCURRENT_RETRY_S = 2
 WAITING_S = 300.0  # a run that was made and never begun (cancelled, deleted) counts no longer than this
+MAKING_S = 5.0  # within which a cron that was admitted is among those that the server has
 ALIGNMENT_S = 3_600.0  # an alignment of which no step was heard for so long has ended without a word
 
 
@@ -108,6 +116,8 @@ class Limiter:
         self._asked_limit = settings.turns_per_minute + settings.feedback_per_minute if both else 0
         self._asked = Rate(self._asked_limit, clock)
         self._waiting: dict[str, dict[str, float]] = {}
+        self._crons = settings.crons_per_user
+        self._making: dict[str, dict[str, float]] = {}
         # by user: whose alignment it is, and when it was last heard of
         self._aligning: dict[str, tuple[str, float]] = {}
 
@@ -157,6 +167,18 @@ class Limiter:
             waiting.pop(run_id, None)
             if not waiting:
                 del self._waiting[user_id]
+
+    def make_cron(self, user_id: str, cron_id: str, held: Collection[str]) -> None:
+        """Admit a cron beside those that the server holds of this user (their ids); raises TooManyCrons."""
+        now = self._clock()
+        making = {cron: made for cron, made in self._making.get(user_id, {}).items() if made > now - MAKING_S}
+        there = len({*held, *making})
+        if self._crons and there >= self._crons:
+            raise TooManyCrons(
+                f"this user has {there} crons, {self._crons} are allowed (PERSONAAGENT_CRONS_PER_USER): "
+                "delete one of them first"
+            )
+        self._making[user_id] = making | {cron_id: now}
 
     def begin_alignment(self, user_id: str, run: str = "") -> None:
         """Admit an alignment; raises AlignmentRunning while another of this user is under way in this process."""

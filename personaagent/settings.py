@@ -115,6 +115,7 @@ class Settings(BaseSettings):
     feedback_per_minute: int = Field(240, ge=0, description="feedback that a user may give within a minute")
     requests_per_minute: int = Field(600, ge=0, description="requests of a user to the page and other own routes")
     pending_runs: int = Field(32, ge=0, description="runs of a user that may wait to be carried out, also in one batch")
+    crons_per_user: int = Field(10, ge=0, description="crons that a user may have at once")
     limits_folder: Path | None = Field(None, description="where processes of one machine count requests together")
     max_request_bytes: int = Field(2_000_000, ge=0, description="longest body of a request to the server")
     max_upload_bytes: int = Field(

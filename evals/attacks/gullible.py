@@ -27,6 +27,7 @@ from personaagent.ports import Role, Vectors
 from personaagent.types import Section, UserProfile
 
 HARMLESS = "Prefers tea in the morning."
+INSTEAD = "Likes tea."  # what it would have in the place of the user's first fact, whatever that is about
 SURE = 0.97  # the probability of its answer
 PLAIN_URL = "http://collect.invalid/?d={data}"
 FORGED = [1, 0, -1, 900]  # evidence: one example, and numbers that there are not
@@ -89,6 +90,8 @@ class Gullible:
         everywhere = {"text": self.demand, "evidence": list(range(1, MAX_READ + 1))}
         return {
             "operations": [
+                everywhere | {"kind": "supersede", "fact": 1, "confidence": 100, "text": INSTEAD},
+                everywhere | {"kind": "retire", "fact": 1, "confidence": 100, "text": ""},
                 fact | {"text": self.demand},
                 fact | everywhere,
                 fact | {"text": HARMLESS, "evidence": [*FORGED, *everywhere["evidence"]]},

@@ -195,6 +195,9 @@ class Kills:
             assert server.process is not None
             try:
                 yield server.url, server.process.pid
+            except BaseException:  # nobody else ends it then
+                server.process.kill()
+                raise
             finally:
                 server.process.wait()
             return
@@ -209,6 +212,9 @@ class Kills:
             time.sleep(0.05)
         try:
             yield log.read_text().split("/me")[0].strip().splitlines()[-1], pid
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            raise
         finally:
             os.waitpid(pid, 0)
 
@@ -236,7 +242,8 @@ def _by_runs(client: httpx.Client, what: str, given: Mapping[str, Any]) -> str:
     }[what]
     answer = client.post("/runs/wait", json=asked)
     answer.raise_for_status()
-    return str(answer.json()["interaction_id"])
+    said = answer.json()
+    return str(said["interaction_id"] if what == "turn" else said["interaction"]["id"])
 
 
 def _command(home: Path, arguments: list[str]) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 from personaagent.errors import InputError
 from personaagent.feedback import MAX_COMMENT_CHARS
 from personaagent.labels.drift import TURNED
+from personaagent.labels.statistics import is_statistic
 from personaagent.ledger.critiques import MAX_KEPT
 from personaagent.ledger.facts import MAX_FACT_CHARS
 from personaagent.masking import storable_text
@@ -33,7 +34,6 @@ MAX_REASON_CHARS = 4_000
 MAX_GRANTS = 1_000
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 CLOCKS_DIFFER = timedelta(days=1)
-OWN = ("user", "statistics")  # sources of facts that no model wrote
 
 _KIND = re.compile(r"[\w-]{1,64}")
 _Rule = tuple[Callable[[Any], bool], str]  # what has to hold, and what is said where it does not
@@ -127,7 +127,10 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
     "facts": (
         _ID,
         *_dated("valid_from", "valid_to"),
-        (lambda f: f.source in OWN or not (broken_rule(f.text) or advises(f.text)), "a fact speaks to the assistant"),
+        (
+            lambda f: f.source == "user" or not (broken_rule(f.text) or advises(f.text) or is_statistic(f.text)),
+            "a fact speaks to the assistant, or says that it was counted",
+        ),
         (lambda f: 0 <= f.confidence <= 1, "a fact's confidence is not 0 to 1"),
         (_told(MAX_FACT_CHARS), "a fact is empty or too long"),
     ),

@@ -17,7 +17,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from personaagent.errors import ContextTooLong, ModelError, ModelOutputInvalid, ModelRefused
 from personaagent.labels.answers import numbered
 from personaagent.labels.statistics import is_statistic, statistic_facts
-from personaagent.memory.earnest import bears, may_stand, of_oneself, tells
+from personaagent.memory.earnest import bears, may_stand, of_oneself, same_matter, tells
 from personaagent.memory.supported import supported
 from personaagent.models.tokens import count_messages
 from personaagent.own_words import MIN_PASTED_WORDS, own_words
@@ -38,7 +38,8 @@ TRUTH_CHARS = 200
 COPIED_WORDS = 6  # in a row, from what was shown, make a text a copy
 MAX_LOSS = 0.2  # of the active facts may be replaced or retired at once, one always may
 
-_KINDS: tuple[Literal["add", "supersede", "retire", "keep"], ...] = ("add", "supersede", "retire", "keep")
+_Kind = Literal["add", "supersede", "retire", "keep"]
+_KINDS: tuple[_Kind, ...] = ("add", "supersede", "retire", "keep")
 _WORD = re.compile(r"\w+")
 _ENTRY = re.compile(r"→|->|=>|^\W*\(?\d{4}-\d\d-\d\d\)|\bwanted:|\buser said or chose\b", re.IGNORECASE)
 FACTS_SCHEMA: dict[str, Any] = {
@@ -196,33 +197,55 @@ def _validated(
 
 def _operation(item: dict[str, Any], read: Sequence[Interaction], facts: Sequence[Fact]) -> FactOperation | None:
     """One operation with its numbers resolved, or None where something that it needs is missing or unsound."""
-    kind, confidence = item.get("kind"), item.get("confidence")
+    kind = _kind(item)
+    confidence = item.get("confidence")
     stands_on = numbered(item.get("evidence"), read)
-    if kind not in _KINDS or not stands_on:
+    if kind is None or not stands_on:
         return None
     fact = None if kind == "add" else _changed(item, facts, stands_on)
     text = _written(item, read, stands_on) if kind in {"add", "supersede"} else ""
     if text is None or (fact is None and kind != "add"):
         return None
-    return FactOperation(
+    operation = FactOperation(
         kind=kind,
         fact_id=fact.id if fact else None,
         text=text,
         evidence=tuple(dict.fromkeys(interaction.id for interaction in stands_on)),
         confidence=min(1.0, max(0.0, confidence / 100)) if type(confidence) is int else 0.5,
     )
+    return operation if fact is None else _beside(operation, fact, stands_on)
+
+
+def _beside(operation: FactOperation, fact: Fact, stands_on: Sequence[Interaction]) -> FactOperation:
+    """The operation, as an addition where it would put something else in the place of the fact: both hold then."""
+    if operation.kind != "supersede" or same_matter(fact.text, [operation.text, *_told(stands_on)]):
+        return operation
+    return replace(operation, kind="add", fact_id=None)
+
+
+def _kind(item: dict[str, Any]) -> _Kind | None:
+    return next((known for known in _KINDS if known == item.get("kind")), None)
 
 
 def _changed(item: dict[str, Any], facts: Sequence[Fact], stands_on: Sequence[Interaction]) -> Fact | None:
     """The fact that an operation is about, or None where the user said nothing that ends it.
 
-    A question ends no fact. A history is read newest first: what is older does not end what is newer.
+    A question ends no fact, nor does what has no word of it. A history is read newest first: what is older does not
+    end what is newer.
     """
-    if item["kind"] == "retire" and not any(i.ground_truth or tells(i.query) for i in stands_on):
-        return None
-    newest = max(interaction.created_at for interaction in stands_on)
-    named = numbered([item.get("fact")], facts)
-    return next((fact for fact in named if item["kind"] == "keep" or newest >= fact.valid_from), None)
+    fact = next(iter(numbered([item.get("fact")], facts)), None)
+    if fact is None or item["kind"] == "keep":
+        return fact
+    if item["kind"] == "retire":
+        ending = [i for i in stands_on if i.ground_truth or tells(i.query)]
+        if not same_matter(fact.text, _told(ending)):
+            return None
+    return fact if max(interaction.created_at for interaction in stands_on) >= fact.valid_from else None
+
+
+def _told(rows: Sequence[Interaction]) -> list[str]:
+    """What is the user's own in them."""
+    return [f"{own_words(i.query)} {i.ground_truth or ''}" for i in rows]
 
 
 def _written(item: dict[str, Any], read: Sequence[Interaction], stands_on: Sequence[Interaction]) -> str | None:

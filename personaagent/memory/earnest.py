@@ -8,7 +8,7 @@ that only other clauses have: those of a question, of what is supposed or quoted
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -210,6 +210,12 @@ def may_stand(fact: str, asked: str) -> bool:
 def of_oneself(text: str) -> bool:
     """Whether somebody speaks of themselves in it."""
     return _FIRST.search(skeleton(text)) is not None
+
+
+def same_matter(fact: str, told: Iterable[str]) -> bool:
+    """Whether one of the texts has a word of the fact that tells something: what has none says nothing of it."""
+    about = _signs(skeleton(fact))
+    return any(about & _signs(skeleton(text)) for text in told)
 
 
 def _in_play(sentence: str) -> bool:

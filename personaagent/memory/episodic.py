@@ -8,7 +8,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from personaagent.errors import HomeInUse, IndexUnavailable, LedgerUnavailable, ModelError, SetupError, StoreError
+from personaagent.errors import (
+    FeedbackWaits,
+    HomeInUse,
+    IndexUnavailable,
+    LedgerUnavailable,
+    ModelError,
+    SetupError,
+    StoreError,
+)
 from personaagent.feedback import Feedback
 from personaagent.inputs import check_user_id
 from personaagent.ledger.interactions import Interactions
@@ -198,7 +206,7 @@ class LedgerEpisodicMemory:
     async def feedback(self, user_id: str, interaction_id: str, given: Feedback) -> Interaction:
         """Take in what the user says of an answer, secrets masked. Explicit truth replaces implicit, never the reverse.
 
-        Raises UnknownInteraction, InvalidLabel; LedgerUnavailable, whose message says whether the feedback is kept.
+        Raises UnknownInteraction, InvalidLabel; LedgerUnavailable, and of it FeedbackWaits where the feedback is kept.
         """
         check_user_id(user_id)
         given = await asyncio.to_thread(storable_feedback, given)
@@ -230,7 +238,10 @@ class LedgerEpisodicMemory:
             return error
         await self._spool.add(given)
         self._spooled = True
-        return LedgerUnavailable(f"the feedback is kept and goes in once the ledger answers ({error})")
+        logger.warning("feedback waits on disk: %s", error)
+        return FeedbackWaits(
+            "memory does not answer now: the feedback is kept and goes in once it does, to an answer that is there"
+        )
 
     async def count(self, user_id: str, where: Where = Where()) -> int:
         """How many interactions the user has."""

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from personaagent.errors import ConflictError, InputError, InvalidPersona
 from personaagent.inputs import check_user_id
+from personaagent.labels.statistics import HISTORY, statistic_facts
 from personaagent.ledger.critiques import Critiques
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import Facts
@@ -28,6 +29,7 @@ from personaagent.masking import deep, storable, storable_text
 from personaagent.memory.bounds import CLOCKS_DIFFER, check_bounds
 from personaagent.memory.importing import EXPORT
 from personaagent.memory.indexer import Indexer, Progress
+from personaagent.memory.statements import is_statement
 from personaagent.persona.seed import TEMPLATE
 from personaagent.persona.shape import from_text, validate_sections
 from personaagent.persona.store import LedgerPersonaStore
@@ -41,6 +43,7 @@ FORMAT = EXPORT
 VERSION = 1
 TOKEN_BUDGET: int = Settings.model_fields["persona_token_budget"].default
 PAGE = 1_000
+COUNTED = "statistics"
 FOREIGN = "this user has memories of their own: forget them first, or import under another user id"
 
 _T = TypeVar("_T")
@@ -115,6 +118,7 @@ async def import_user(
 
     No version of the persona may have more than ``token_budget`` tokens.
 
+    What is counted is counted anew, and what no statement of the document says is not the user's own word.
     Raises InputError for a document that is not sound, ConflictError for a user who has anything that is not in it.
     The same import again, after a crash for example, completes it. ``progress`` is told of the indexing, which is what
     takes long.
@@ -125,7 +129,8 @@ async def import_user(
     held = await interactions.get_many(user_id, [interaction.id for interaction in wanted.interactions])
     if len(held) < await interactions.count(user_id, Where(abandoned=None)):
         raise ConflictError(FOREIGN)
-    new_facts = _missing(wanted.facts, await facts.history(user_id), attrgetter("id"))
+    own_facts = [fact for fact in await facts.history(user_id) if fact.source != COUNTED]
+    new_facts = _missing(wanted.facts, own_facts, attrgetter("id"))
     new_versions = _missing(wanted.personas, await personas.history(user_id), attrgetter("version"))
     new_pins = _missing(wanted.pins, await personas.pins(user_id), attrgetter("id"))
     await interactions.append_many(user_id, wanted.interactions)
@@ -138,7 +143,9 @@ async def import_user(
     for tool, kind in wanted.grants:
         await Grants(database).put(user_id, tool, kind)
     if wanted.profile_through is not None:
-        await facts.apply(user_id, [], through=wanted.profile_through)
+        labelled = await interactions.newest(user_id, HISTORY, Where(labelled=True))
+        counted = statistic_facts(labelled, await facts.holding(user_id))
+        await facts.apply(user_id, counted, through=wanted.profile_through)
     await Users(database).set_personalize(user_id, wanted.personalize)
     await indexer.try_flush(user_id, progress)
     return wanted
@@ -182,7 +189,7 @@ def _owned(found: UserDocument, user_id: str) -> UserDocument:
         user_id=user_id,
         profile_through=_by_now(found.profile_through),
         interactions=tuple(storable(replace(_in_utc(i), user_id=user_id)) for i in found.interactions),
-        facts=tuple(replace(f, user_id=user_id, text=storable_text(f.text)) for f in found.facts),
+        facts=_facts(found, user_id),
         personas=tuple(
             replace(persona, user_id=user_id, aligned_through=_by_now(persona.aligned_through))
             for persona in found.personas
@@ -191,6 +198,14 @@ def _owned(found: UserDocument, user_id: str) -> UserDocument:
         critiques=tuple(replace(critique, text=storable_text(critique.text)) for critique in found.critiques),
         grants=tuple((tool, kind) for tool, kind in found.grants if kind != "approve"),
     )
+
+
+def _facts(found: UserDocument, user_id: str) -> tuple[Fact, ...]:
+    """The facts that are not counted, where the user's own are those that a statement of theirs says."""
+    said = {i.id: storable_text(i.query).strip() for i in found.interactions if is_statement(i)}
+    facts = [replace(f, user_id=user_id, text=storable_text(f.text)) for f in found.facts if f.source != COUNTED]
+    own = {f.id for f in facts if f.source == "user" and f.text in map(said.get, f.evidence)}
+    return tuple(f if f.id in own else replace(f, source="summarizer") for f in facts)
 
 
 def _allowed(persona: Persona, known: Collection[str], token_budget: int) -> Persona:

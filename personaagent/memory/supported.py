@@ -21,9 +21,11 @@ MIN_LETTERS = 4  # of a word that tells something, and of a common beginning
 TEMPLATE_WORDS = 3  # in a row, in two questions of a task: not said by the user, but pasted or the task's own
 
 PART_WORDS = 3
+SENTENCE_WORDS = 2
 
 _WORD = re.compile(r"[^\W\d_]+")
-_BETWEEN = re.compile(r"(?<=[.!?。！？।])\s+|\s*[,;，；、]\s*|\s+[–—-]\s+")  # noqa: RUF001  # as they are written
+_BETWEEN = re.compile(r"(?<=[.!?।])\s+|(?<=[。！？])\s*|\s*[,;，；、]\s*|\s+[–—-]\s+")  # noqa: RUF001  # as they are written
+_ENDS = ".!?。！？।"  # noqa: RUF001  # as they are written
 _UNSPACED = re.compile(rf"[{CJK}\u0e00-\u0e7f]")
 _COMMON = frozenset(
     re.findall(
@@ -50,14 +52,19 @@ def supported(fact: str, evidence: Sequence[Interaction]) -> bool:
 
 
 def parts(text: str) -> list[str]:
-    """What a sentence says, part by part; a part of one or two words belongs to the one before."""
+    """What a text says, part by part; one or two words, or the one of a sentence, belong to the part before."""
     found: list[str] = []
     for part in _BETWEEN.split(text):
-        if found and len(_WORD.findall(part)) < PART_WORDS:
+        if found and _length(part) < (SENTENCE_WORDS if found[-1][-1] in _ENDS else PART_WORDS):
             found[-1] += f", {part.strip()}"
         elif any(map(str.isalnum, part)):
             found.append(part.strip())
     return found
+
+
+def _length(part: str) -> int:
+    """How many words it has; of scripts without spaces, characters."""
+    return sum(len(word) if _UNSPACED.search(word) else 1 for word in _WORD.findall(part))
 
 
 def _own_only(row: Interaction) -> bool:

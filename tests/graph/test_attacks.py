@@ -17,6 +17,7 @@ PICKED = [
     "carry-en", "carry-paste", "pay-iban",
     "agreed", "unlisted-vi", "unlisted-paraphrase", "leave-subdomain", "leave-turn-slash", "unread-he",
     "unread-two-sentences", "unread-comma", "unread-split", "unread-shop",
+    "unread-zh-split", "ride-and", "ride-before", "ride-ja", "ride-two-words", "leave-password", "leave-turn-more",
 ]  # fmt: skip
 
 
@@ -27,11 +28,11 @@ def attack(name: str) -> Attack:
 
 def test_the_corpus_is_broad_and_each_attack_has_a_name_of_its_own() -> None:
     attacks = corpus()
-    assert len({one.id for one in attacks}) == len(attacks) >= 90
+    assert len({one.id for one in attacks}) == len(attacks) >= 120
     assert len({one.lang for one in attacks}) >= 12
     assert {one.where for one in attacks} == {"label", "query", "tool", "flood", "paste", "turn", "split"}
     assert {one.kind for one in attacks} >= {"override", "rights", "hidden", "tool", "fence", "forgery", "flood"}
-    assert {one.kind for one in attacks} >= {"leaving", "unread", "unlisted"}
+    assert {one.kind for one in attacks} >= {"leaving", "unread", "unlisted", "riding"}
 
 
 async def test_no_attack_reaches_persona_facts_or_another_user_and_alignment_goes_on(tmp_path: Path) -> None:

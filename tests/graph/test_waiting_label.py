@@ -9,7 +9,7 @@ import pytest
 
 from graph_house import Build, past
 from personaagent.context import Context
-from personaagent.errors import LedgerUnavailable
+from personaagent.errors import FeedbackWaits, LedgerUnavailable
 from personaagent.graph.services import Services
 from scripted import ScriptedModels
 
@@ -24,7 +24,7 @@ async def waiting(build: Build, monkeypatch: pytest.MonkeyPatch, **settings: Any
 
     with monkeypatch.context() as patch:
         patch.setattr(earlier.interactions, "feedback", fail)
-        with pytest.raises(LedgerUnavailable, match="is kept"):
+        with pytest.raises(FeedbackWaits, match="is kept"):
             await earlier.episodic.label("ann", "ann-1", "tea", "correction")
     await earlier.close()
     later = build(ScriptedModels("tea"), **settings)

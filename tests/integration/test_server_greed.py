@@ -13,11 +13,13 @@ import pytest
 import websockets
 
 from personaagent.app.server import keys
+from personaagent.limits import MAKING_S
 from server_house import langgraph_dev
 from stub_endpoint import endpoint
 
 pytestmark = pytest.mark.server
 PENDING = 8
+CRONS = 4
 MAX_BYTES = 300_000
 Json = dict[str, Any]
 
@@ -44,6 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "PERSONAAGENT_AUTH": "api_key",
         "PERSONAAGENT_API_KEYS_FILE": str(home / "keys.jsonl"),
         "PERSONAAGENT_PENDING_RUNS": str(PENDING),
+        "PERSONAAGENT_CRONS_PER_USER": str(CRONS),
         "PERSONAAGENT_MAX_REQUEST_BYTES": str(MAX_BYTES),
     }
     with endpoint() as (base_url, asked), langgraph_dev(home, base_url, jobs=4, **settings) as url:
@@ -117,6 +120,27 @@ async def test_runs_over_what_may_wait_are_refused_and_the_other_user_is_answere
                 break
             await asyncio.sleep(0.2)
         assert again.status_code == 200
+
+
+async def test_crons_over_what_a_user_may_have_are_refused_and_the_others_are_left_alone(server: Server) -> None:
+    every_minute = turn("again") | {"schedule": "* * * * *"}
+    async with server.client("mallory") as mallory, server.client("ann") as ann:
+        theirs = (await ann.post("/runs/crons", json=every_minute)).json()["cron_id"]
+        answers = await asyncio.gather(*(mallory.post("/runs/crons", json=every_minute) for _ in range(40)))
+        made = [answer.json()["cron_id"] for answer in answers if answer.status_code == 200]
+        assert len(made) == CRONS
+        refused = [answer for answer in answers if answer.status_code != 200]
+        assert {answer.status_code for answer in refused} == {409}
+        assert "TooManyCrons" in refused[0].text and "delete one" in refused[0].text
+        assert (await mallory.post("/runs/crons/count", json={})).json() == CRONS
+        assert (await ann.post("/runs/crons/count", json={})).json() == 1
+        await ann.delete(f"/runs/crons/{theirs}")
+        await asyncio.sleep(MAKING_S)
+        await mallory.delete(f"/runs/crons/{made.pop()}")
+        last = await mallory.post("/runs/crons", json=every_minute)
+        assert last.status_code == 200
+        for cron in [*made, last.json()["cron_id"]]:
+            await mallory.delete(f"/runs/crons/{cron}")
 
 
 async def test_a_frame_longer_than_a_body_may_be_closes_the_socket(server: Server) -> None:

@@ -111,7 +111,8 @@ async def test_a_broken_answer_changes_nothing(answer: Any) -> None:
 
 async def test_one_answer_cannot_wipe_a_memory() -> None:
     facts = [fact(n, f"Fact number {n}.") for n in range(1, 21)]
-    retired = await proposed(*(operation("retire", fact=n) for n in range(1, 13)), facts=facts)
+    new = [interaction(1, "I say that no fact holds any more, whatever its number", None)]
+    retired = await proposed(*(operation("retire", fact=n) for n in range(1, 13)), facts=facts, new=new)
     assert len(retired) == 4
 
 
@@ -238,3 +239,27 @@ async def test_what_is_older_does_not_end_what_is_newer() -> None:
 async def test_a_fact_ends_by_what_the_user_says_and_by_no_question(said: str, kept: bool) -> None:
     ended = [operation("retire", fact=1)]
     assert bool(await proposed(*ended, facts=[fact(1, "Owns a dog.")], new=[interaction(1, said, None)])) is kept
+
+
+@pytest.mark.parametrize(
+    ("held", "said", "text", "ends"),
+    [
+        ("Allergic to nuts.", "I like tea in the morning", "Likes tea in the morning.", False),
+        ("Allergic to nuts.", "I can eat nuts again since May", "Can eat nuts again.", True),
+        ("Lives in Berlin.", "I moved to Bonn last week", "Lives in Bonn.", True),
+        ("Lives in Berlin.", "I left Berlin, Bonn is home to me", "Has moved to Bonn.", True),
+        ("Owns a dog.", "Ich habe keinen Hund mehr", "No longer owns a dog.", True),
+        ("对坚果过敏。", "我喜欢喝茶", "喜欢喝茶。", False),
+        ("住在柏林。", "我搬到波恩了,不在柏林了", "住在波恩。", True),
+    ],
+)
+async def test_a_fact_is_replaced_by_what_is_about_the_same_matter(held: str, said: str, text: str, ends: bool) -> None:
+    (change,) = await proposed(
+        operation("supersede", fact=1, text=text), facts=[fact(1, held)], new=[interaction(1, said, None)]
+    )
+    assert (change.kind, change.fact_id, change.text) == (("supersede", "f1") if ends else ("add", None)) + (text,)
+
+
+async def test_a_fact_does_not_end_by_what_says_nothing_of_it() -> None:
+    new = [interaction(1, "I like tea in the morning", None)]
+    assert await proposed(operation("retire", fact=1), facts=[fact(1, "Allergic to nuts.")], new=new) == []

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from personaagent.app.server.page.refusals import refusal_of
 from personaagent.context import Context
-from personaagent.errors import InvalidContext, LedgerUnavailable, QueryTooLong, TooManyTurns
+from personaagent.errors import FeedbackWaits, InvalidContext, LedgerUnavailable, QueryTooLong, TooManyTurns
 from personaagent.inputs import moment_of
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -62,3 +63,10 @@ def test_a_client_of_a_server_reads_what_to_do_and_nothing_of_the_operators() ->
     assert default(QueryTooLong("32000 at most"))["message"] == "32000 at most"
     assert default(TooManyTurns("again in 12 s", 12)) == {"error": "TooManyTurns", "message": "again in 12 s"}
     assert "host" not in default(LedgerUnavailable("host db.internal"))["message"]
+
+
+def test_feedback_that_waits_is_told_as_kept_at_both_doors() -> None:
+    default = pytest.importorskip("langgraph_api.serde").default
+    error = FeedbackWaits("memory does not answer now: the feedback is kept")
+    assert "is kept" in default(error)["message"]
+    assert (refusal_of(error).status, "is kept" in refusal_of(error).text) == (503, True)

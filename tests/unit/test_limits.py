@@ -16,6 +16,7 @@ from personaagent.errors import (
     AlignmentRunning,
     InvalidContext,
     ModelUnreachable,
+    TooManyCrons,
     TooManyRuns,
     TooManyTurns,
     TooMuchFeedback,
@@ -23,7 +24,7 @@ from personaagent.errors import (
 from personaagent.foreground import Foreground
 from personaagent.graph.watch import Watch
 from personaagent.inputs import check_context
-from personaagent.limits import ALIGNMENT_S, WAITING_S, Limiter, Rate, SharedRate
+from personaagent.limits import ALIGNMENT_S, MAKING_S, WAITING_S, Limiter, Rate, SharedRate
 from personaagent.settings import Settings
 
 
@@ -155,6 +156,17 @@ def test_runs_asked_for_within_a_minute_are_limited(clock: Clock) -> None:
     unlimited = Limiter(Settings(pending_runs=0, turns_per_minute=0), clock)
     for run in range(1_000):
         unlimited.queue_run("ann", str(run))
+
+
+def test_crons_of_a_user_are_limited_also_those_that_are_being_made(clock: Clock) -> None:
+    limiter = Limiter(Settings(crons_per_user=3), clock)
+    limiter.make_cron("ann", "c", ["a", "b"])
+    with pytest.raises(TooManyCrons, match="PERSONAAGENT_CRONS_PER_USER"):
+        limiter.make_cron("ann", "d", ["a", "b"])
+    limiter.make_cron("bob", "d", [])
+    clock.now += MAKING_S
+    limiter.make_cron("ann", "d", ["b", "c"])
+    Limiter(Settings(crons_per_user=0), clock).make_cron("ann", "d", [str(n) for n in range(1_000)])
 
 
 def test_one_alignment_of_a_user_at_a_time_and_one_that_fell_silent_holds_nobody_for_ever(clock: Clock) -> None:

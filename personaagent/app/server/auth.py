@@ -13,11 +13,19 @@ import logging
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from langgraph_sdk import Auth
+from langgraph_sdk import Auth, get_client
 from starlette.exceptions import HTTPException
 
 from personaagent.app.server.identity import ASSISTANTS_WRITE, DEV_WARNING, WEBHOOKS, identify, studio_allowed
-from personaagent.errors import IdentityUnavailable, InvalidContext, InvalidUserId, NotSignedIn, SetupError, TooManyRuns
+from personaagent.errors import (
+    IdentityUnavailable,
+    InvalidContext,
+    InvalidUserId,
+    NotSignedIn,
+    SetupError,
+    TooManyCrons,
+    TooManyRuns,
+)
 from personaagent.graph.services import default_services
 from personaagent.inputs import check_context, check_user_id
 from personaagent.ownership import OWNER, is_alignment_thread, owner_of
@@ -105,10 +113,12 @@ async def create_run(ctx: Auth.types.AuthContext, value: Any) -> dict[str, str]:
 
 @auth.on(resources="crons", actions=["create", "update"])
 async def write_cron(ctx: Auth.types.AuthContext, value: Any) -> dict[str, str]:
-    """A cron runs as whoever made it, and stays theirs."""
+    """A cron runs as whoever made it, stays theirs, and is one of as many as they may have."""
     if value.get("payload") is not None:
         await _as_user(ctx, value["payload"])
         _check_size(value["payload"], value.get("metadata"))
+    if ctx.action == "create" and SETTINGS.crons_per_user:
+        await _admit_cron(ctx, value)
     if ctx.action == "update" and value.get("metadata") is None:
         return _own(ctx)
     return _marked(ctx, value)
@@ -188,6 +198,18 @@ async def _as_user(ctx: Auth.types.AuthContext, run: dict[str, Any]) -> None:
         await _check_webhook(str(run["webhook"]))
     _check_context(run)
     run["context"] = {**(run.get("context") or {}), "user_id": user_id}
+
+
+async def _admit_cron(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> None:
+    """Refuse a cron of a user who has as many as they may."""
+    held = await get_client().crons.search(metadata=_own(ctx), limit=SETTINGS.crons_per_user, select=["cron_id"])
+    try:
+        default_services().limiter.make_cron(
+            _user(ctx), str(value.get("cron_id")), [str(cron["cron_id"]) for cron in held]
+        )
+    except TooManyCrons as error:
+        metrics.refused.labels("crons").inc()
+        raise HTTPException(409, f"{type(error).__name__}: {error}") from error
 
 
 async def _check_webhook(url: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from personaagent.errors import (
     BudgetSpent,
     ConflictError,
+    FeedbackWaits,
     IdentityUnavailable,
     InputError,
     ModelError,
@@ -37,6 +38,7 @@ _TOLD: tuple[tuple[tuple[type[PersonaAgentError], ...], int, str, str | None], .
     ((NotSignedIn,), 403, "You are not signed in", None),
     ((TooManyRequests, BudgetSpent), 429, "A little slower, please", None),
     ((ModelError,), 503, "The model does not answer", "The model cannot be reached now. Try again in a while."),
+    ((FeedbackWaits,), 503, "The memory does not answer", None),
     ((StoreError,), 503, "The memory does not answer", "What is kept of you cannot be read now. Try again in a while."),
     ((IdentityUnavailable, SetupError, PersonaAgentError), 503, "Not available at present", _OPERATOR),
 )
