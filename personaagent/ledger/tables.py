@@ -75,15 +75,19 @@ interactions = Table(
     Column("abandoned", Integer),  # 1: on a branch of its thread that is not in sight
     UniqueConstraint("user_id", "created_at"),
 )
+# on Postgres the migrations make them partial too: to say so here would load its dialect where there is SQLite
 _unread = text("read_at IS NULL")
-Index("ix_interactions_unread", interactions.c.user_id, interactions.c.created_at,
-      sqlite_where=_unread, postgresql_where=_unread)  # fmt: skip
+Index("ix_interactions_unread", interactions.c.user_id, interactions.c.created_at, sqlite_where=_unread)
 _labelled = text("ground_truth IS NOT NULL")
-Index("ix_interactions_labelled", interactions.c.user_id, interactions.c.created_at,
-      sqlite_where=_labelled, postgresql_where=_labelled)  # fmt: skip
+Index("ix_interactions_labelled", interactions.c.user_id, interactions.c.created_at, sqlite_where=_labelled)
 _in_thread = text("thread_id IS NOT NULL")  # imported rows have none
-Index("ix_interactions_thread", interactions.c.user_id, interactions.c.thread_id, interactions.c.created_at,
-      sqlite_where=_in_thread, postgresql_where=_in_thread)  # fmt: skip
+Index(
+    "ix_interactions_thread",
+    interactions.c.user_id,
+    interactions.c.thread_id,
+    interactions.c.created_at,
+    sqlite_where=_in_thread,
+)
 
 facts = Table(
     "facts",

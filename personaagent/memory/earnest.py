@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import takewhile
 
 from personaagent.own_words import own_words
@@ -179,6 +180,7 @@ class _Clause:
     other: str | None = None
 
 
+@lru_cache(2_048)  # a turn asks it of every memory that it looks at
 def tells(message: str) -> bool:
     """Whether a message says something of the user rather than only asking: "I'm vegetarian. What shall I cook?"."""
     return any(clause.own for clause in _clauses(message[:TOLD_CHARS]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _RATES = (  # tokens a character
 )
 
 
+@lru_cache(256)  # a turn asks it of the same long texts several times
 def count_tokens(text: str) -> int:
     """Return about how many tokens the text has, rounded up; 0 for an empty text.
 

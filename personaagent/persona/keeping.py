@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial, reduce
+from functools import lru_cache, partial, reduce
 from typing import Final
 
 from personaagent.form import BULLET, EMOJI, FENCE, HEADING, NUMBERED, features, is_item, sentences
@@ -51,6 +51,7 @@ def in_form(text: str, clauses: Iterable[str], query: str = "") -> str:
     return keep(text) if keep else text
 
 
+@lru_cache(1_024)  # every turn asks it of every clause of its persona
 def without_model(clause: str) -> bool:
     """Whether the machine keeps all that the clause states, and keeps it better where no model is told of it.
 

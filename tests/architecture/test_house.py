@@ -118,7 +118,7 @@ def test_importing_the_graphs_loads_no_heavy_library() -> None:
     code = (
         "import sys; from personaagent.graph import agent, alignment, feedback; "
         "print([m for m in ('langchain_openai', 'openai', 'qdrant_client', 'langchain_community', 'onnxruntime', "
-        "'xllamacpp', 'qdrant_edge') if m in sys.modules])"
+        "'xllamacpp', 'qdrant_edge', 'sqlalchemy.dialects.postgresql') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"

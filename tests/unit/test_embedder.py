@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -59,6 +60,35 @@ async def test_text_beyond_256_tokens_does_not_count(embedder: MiniLMEmbedder) -
     start = "apple " * 260
     one, other = await embedder.embed([start, start + "a wholly different ending"])
     assert np.array_equal(one, other)
+
+
+async def test_many_texts_are_embedded_two_pieces_at_once_each_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TEXTS_A_THREAD", 1)
+    embedder, both, at_work = MiniLMEmbedder(), threading.Barrier(2, timeout=10), list[int]()
+    vector, counting = embedder._vector, threading.Lock()
+
+    def watched(tokenizer: Any, session: Any, text: str) -> Any:
+        with counting:
+            at_work.append(threading.get_ident())
+        both.wait()  # breaks where only one is at work
+        return vector(tokenizer, session, text)
+
+    monkeypatch.setattr(embedder, "_vector", watched)
+    texts = [f"text number {n}" for n in range(6)]
+    found = await embedder.embed(texts)
+    assert all(one != other for one, other in zip(at_work[::2], at_work[1::2], strict=True))
+    assert embedder._load()[1].get_session_options().intra_op_num_threads == 1
+    alone = MiniLMEmbedder()
+    assert np.array_equal(found, [(await alone.embed([text]))[0] for text in texts])
+
+
+async def test_the_model_keeps_no_pattern_of_memory_and_no_copy_of_its_file(embedder: MiniLMEmbedder) -> None:
+    await embedder.embed(["x"])
+    session = embedder._load()[1]
+    options = session.get_session_options()
+    assert options.enable_cpu_mem_arena  # without it the threads' heaps keep 60 to 130 MB after long texts
+    assert not options.enable_mem_pattern
+    assert session._model_bytes is None
 
 
 async def test_the_cache_is_bounded_and_callers_cannot_spoil_it(monkeypatch: pytest.MonkeyPatch) -> None:
