@@ -82,8 +82,8 @@ def _ask(space: ActionSpace, calls: Sequence[ToolCall], config: RunnableConfig) 
         return []
     if "thread_id" not in config.get("configurable", {}):
         return [Decision(verb="reject", message="Nobody could be asked: the run has no thread.")] * len(calls)
-    requests = [approval_request(spec, call["args"]) for call in calls if (spec := space.get(call["name"]))]
-    return parse_decisions(interrupt(requests), len(calls))
+    asked = [(spec, call["args"]) for call in calls if (spec := space.get(call["name"]))]
+    return parse_decisions(interrupt(approval_request(asked)), len(calls))
 
 
 def _message(call: ToolCall, text: str) -> ToolMessage:

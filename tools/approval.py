@@ -1,12 +1,13 @@
 """Asking the user before a tool changes something: the question, and what the answer means.
 
-The question is a list of ``HumanInterrupt`` as Agent Inbox and Agent Chat show it; the answer may be their
-``HumanResponse``, the decision form of LangChain's human-in-the-loop middleware, or a plain word.
+The question is that of LangChain's human-in-the-loop middleware (``HITLRequest``), as Agent Chat UI shows it, and the
+first call in the ``HumanInterrupt`` that Agent Inbox and older versions of that UI look for. The answer may be the
+decisions of the one, the list of ``HumanResponse`` of the other, or a plain word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,12 +44,26 @@ def needs_approval(
     return reaches or (spec.side_effects and not spec.in_any(approved))
 
 
-def approval_request(spec: ToolSpec, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """One ``HumanInterrupt``; give ``interrupt`` the list of those of a step."""
+def approval_request(calls: Sequence[tuple[ToolSpec, Mapping[str, Any]]]) -> dict[str, Any]:
+    """What ``interrupt`` is given for the calls of a step, each its tool and arguments: one question in both forms."""
+    requests = [
+        {
+            "name": spec.name,
+            "args": dict(arguments),
+            "description": f"Your agent wants to use {spec.name}: {spec.description}",
+        }
+        for spec, arguments in calls
+    ]
+    first = requests[0]
     return {
-        "action_request": {"action": spec.name, "args": dict(arguments)},
+        "action_requests": requests,
+        "review_configs": [
+            {"action_name": name, "allowed_decisions": ["approve", "edit", "reject"]}
+            for name in dict.fromkeys(spec.name for spec, _ in calls)
+        ],
+        "action_request": {"action": first["name"], "args": first["args"]},
         "config": {"allow_accept": True, "allow_edit": True, "allow_respond": True, "allow_ignore": True},
-        "description": f"Your agent wants to use {spec.name}: {spec.description}",
+        "description": first["description"],
     }
 
 

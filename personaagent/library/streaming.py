@@ -81,13 +81,13 @@ class TurnReader:
 
 
 def _requests(value: Any) -> list[dict[str, Any]]:
-    return [request for request in (value if isinstance(value, list) else [value]) if isinstance(request, dict)]
+    asked = value.get("action_requests", [value]) if isinstance(value, dict) else value
+    return [request for request in asked if isinstance(request, dict)] if isinstance(asked, list) else []
 
 
 def _approval(request: dict[str, Any]) -> Approval:
-    action = request.get("action_request", {})
     return Approval(
-        tool=str(action.get("action", "")),
-        arguments=dict(action.get("args") or {}),
+        tool=str(request.get("name", "")),
+        arguments=dict(request.get("args") or {}),
         description=str(request.get("description", "")),
     )

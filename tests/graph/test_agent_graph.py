@@ -239,8 +239,8 @@ async def test_a_side_effect_waits_for_approval_and_is_done_once(build: Build) -
     config: Any = {"configurable": {"thread_id": "t"}}
     context = Context(user_id="ann")
     asked = await agent.ainvoke({"messages": [HumanMessage("remember that")]}, context=context, config=config)
-    (request,) = asked["__interrupt__"][0].value
-    assert request["action_request"] == {"action": "remember", "args": {"text": "I am a vegetarian."}}
+    (request,) = asked["__interrupt__"][0].value["action_requests"]
+    assert (request["name"], request["args"]) == ("remember", {"text": "I am a vegetarian."})
     assert (await services.semantic.profile("ann")).facts == ()
     out = await agent.ainvoke(Command(resume=[{"type": "accept"}]), context=context, config=config)
     assert out["answer"] == "Noted."

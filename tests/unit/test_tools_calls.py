@@ -149,8 +149,16 @@ def test_real_calls_are_left_alone() -> None:
     assert calls_in_text(real, NAMES) is real
 
 
-def test_the_question_is_a_human_interrupt_in_json() -> None:
-    request = approval_request(calculator_tool(), {"expression": "1"})
+def test_the_question_is_one_that_new_and_old_chat_interfaces_show_with_buttons() -> None:
+    tool = calculator_tool()
+    request = approval_request([(tool, {"expression": "1"}), (tool, {"expression": "2"})])
+    assert [(one["name"], one["args"]) for one in request["action_requests"]] == [
+        ("calculator", {"expression": "1"}),
+        ("calculator", {"expression": "2"}),
+    ]
+    assert request["review_configs"] == [
+        {"action_name": "calculator", "allowed_decisions": ["approve", "edit", "reject"]}
+    ]
     assert request["action_request"] == {"action": "calculator", "args": {"expression": "1"}}
     assert set(request["config"]) == {"allow_accept", "allow_edit", "allow_respond", "allow_ignore"}
     assert json.loads(json.dumps(request)) == request
