@@ -83,7 +83,8 @@ _CHOSEN = re.compile(
 _RIGHT_IS = re.compile(
     rf"^(?:{_DENIED}[\s,.:;!-]+)?(?:{_BUT}[\s,]+)?{_SHOULD}[\s:]+(?P<wanted>.+)$|"
     r"^es hatte (?P<would>.+) (?:sein mussen|heissen mussen)$|"
-    r"^(?:\W*(?:不对?|不是|错了?)\W+)?(?:应该是|正确答案是)(?P<zh>.+)$|" + unmarked(r"^正解は(?P<ja>.+?)(?:です|だ)?$")
+    r"^\W*(?:不对?|不是|错了?)\W+应该是(?P<zh>.+)$|^(?:\W*(?:不对?|不是|错了?)\W+)?正确答案是(?P<zh_answer>.+)$|"
+    + unmarked(r"^正解は(?P<ja>.+?)(?:です|だ)?$")
 )
 _I_MEANT = re.compile(
     rf"^(?:(?P<sorry>sorry)|{_DENIED})[\s,.:;!-]+(?:{_BUT}[\s,]+)?(?:{_MEANT}|i wanted)[\s:]+(?P<wanted>.+)$|"

@@ -123,7 +123,7 @@ _PAST_FACT = _rule(
 )
 _DOUBT = r"might|maybe|perhaps|possibly|wonder\w*|vielleicht|womoglich|peut-etre|quizas?|tal vez"
 _UNREAL = _rule(
-    rf"\b(?:wish|would (?:like|love|rather|be)|i'd (?:like|love|rather|be)|want(?:ed)? to|hope to|plan to|dream of|"
+    rf"\b(?:wish|would|(?:i|we)'d(?! been\b)|want(?:ed)? to|hope to|plan to|dream of|"
     rf"almost|nearly|"
     rf"{_DOUBT}|ware|hatte gern\w*|mochte|wurde gern\w*|fast|beinahe|voudrais|aimerais|veux|reve|presque|quisiera|"
     rf"gustaria|quiero|"
@@ -138,7 +138,7 @@ _UNREAL_FACT = _rule(
 )
 _DISLIKE = r"hates?|dislikes?|detests?|hasst?e?|hais|deteste[rs]?|odi[oa]"
 _NEGATED = _rule(
-    rf"\b(?:not|no|never|without|neither|nor|cannot|{_DISLIKE}|kein\w*|nicht|nie|niemals|ohne|pas|jamais|sans|aucune?|"
+    rf"\b(?:not|no|never|without|neither|nor|nobody|cannot|{_DISLIKE}|niemand|personne|nadie|kein\w*|nicht|nie|niemals|ohne|pas|jamais|sans|aucune?|"
     rf"nunca|"
     r"jamas|sin|non|mai|nao|niet|geen|nooit|"
     r"не|нет|(?:do|does|did|is|are|was|ca|wo|would|could|should)nt)\b|n't\b|不|没|无|無|讨厌|ない|ません|嫌い"
@@ -234,8 +234,10 @@ def _says(clause: _Clause, fact: str) -> bool:
         return False
     if _UNREAL.search(clause.text) and not _UNREAL_FACT.search(fact):
         return False
-    claimed = _signs(fact)
-    same = bool(claimed) and claimed <= _signs(clause.text)
+    claimed, said = _signs(fact), _signs(clause.text)
+    if _denies(clause.text) and not _denies(fact):
+        return not claimed & said and bool(_UNSPACED.search(clause.text)) == bool(_UNSPACED.search(fact))
+    same = bool(claimed) and claimed <= said
     return not same or _denies(clause.text) == _denies(fact)
 
 

@@ -16,45 +16,65 @@ from personaagent.errors import ContextTooLong, ModelRefused
 
 CONTEXT_UNKNOWN: Final = 8_192  # tokens that are counted on where nobody says how many a model takes
 NAME: Final = "endpoints.json"
+READ_CHARS: Final = 2_000  # of a refusal
 ToolUse = Literal["well", "badly", "none"]
 
 # what a request can be made without; asked once more, the endpoint answers
 SPARED: Final = frozenset(
-    {"temperature", "stream_options", "max_completion_tokens", "tools", "system", "parallel_tool_calls", "tool_choice"}
+    {
+        "temperature",
+        "stream",
+        "stream_options",
+        "max_completion_tokens",
+        "tools",
+        "system",
+        "parallel_tool_calls",
+        "tool_choice",
+    }
 )
 # what the caller asks for in another way
 FORMS: Final = frozenset({"response_format", "logprobs"})
+# what differs from call to call, so that one refusal need not be about all of them
+VARYING: Final = FORMS | {"tools", "stream"}
 
 _NAMES: Final = (
     ("temperature", r"\btemperature\b"),
     ("stream_options", r"\bstream_options\b|\binclude_usage\b"),
+    ("stream", r"\bstream(?:ing)?\b"),
     ("max_completion_tokens", r"\bmax_completion_tokens\b"),
-    ("response_format", r"\bresponse_format\b|\bjson_schema\b|structured output"),
+    ("response_format", r"\bresponse_format\b|\bjson_schema\b|structured output|json mode"),
     ("logprobs", r"\b(?:top_)?logprobs\b|log.?probabilities"),
     ("parallel_tool_calls", r"\bparallel_tool_calls\b"),
-    ("system", r"\b(?:system|developer) (?:role|message|instruction)|\brole\W+(?:system|developer)\b"),
+    (
+        "system",
+        r"\bsystem (?:role|message|instruction|prompt|field)|\bdeveloper\b|\broles?\b.{0,60}\bsystem\b|\'system\' role"
+        r"|\bonly.{0,20}\buser and assistant\b",
+    ),
     ("tools", r"\btools?\b|\btool_choice\b|tool use|function.?call"),
 )
 _REFUSES: Final = re.compile(
-    r"support|not (?:allowed|permitted|available|implemented|enabled|accepted)|unknown|unrecogni[sz]ed|unexpected"
-    r"|extra (?:inputs|fields)|requires? --|to be set|only the default|deprecated|invalid param"
-    r"|temperature\W.{0,20}must be|invalid value.{0,20}temperature",
+    r"support|not (?:allowed|permitted|available|implemented|enabled|accepted)|unavailable|enabled only|unknown"
+    r"|unrecogni[sz]ed|unexpected|extra (?:inputs|fields)|requires? --|to be set|invalid param|verified to stream"
+    r"|不支持",
     re.IGNORECASE,
 )
 _TOO_LONG: Final = re.compile(
-    r"context.{0,12}(?:length|size|window|limit)|maximum context|exceed_context|too (?:long|many tokens)"
-    r"|(?:request|prompt|input) (?:is )?too large"
+    r"context.{0,12}(?:length|size|window|limit)|maximum (?:context|prompt|sequence)|exceed_context"
+    r"|too (?:long|many tokens)|(?:request|prompt|input) (?:is )?too large|(?:input|prompt) length"
     r"|(?:prompt|input|request).{0,40}exceeds?|exceeds?.{0,60}(?:tokens|n_ctx|context)|n_ctx|max_model_len"
-    r"|reduce (?:the|your) (?:length|message)",
+    r"|inputs.{0,30}must (?:be|have) (?:<|less)|reduce (?:the|your) (?:length|message)",
     re.IGNORECASE,
 )
 _LIMITS: Final = (
-    re.compile(r"(?:maximum|max)[\w ]{0,24}(?:context|input|sequence|model)[\w ]{0,16}?(?:is|of|:|=)?\s*([\d,]{3,})"),
+    re.compile(
+        r"(?:maximum|max)[\w ]{0,24}(?:context|input|prompt|sequence|model)[\w ]{0,16}?(?:is|of|:|=)?\s*([\d,]{3,})"
+    ),
     re.compile(
         r"(?:context (?:size|length|window|limit)|n_ctx|max_model_len|limit)\W{0,6}(?:of|is)?\W{0,3}([\d,]{3,})"
     ),
     re.compile(r"(?:max|maximum|allowed)\b[a-z ]{0,30}\W{0,3}([\d,]{3,})"),
-    re.compile(r"(?:>|exceeds?|than|of|at most)\D{0,40}?([\d,]{3,}) (?:tokens )?(?:maximum|context|limit)?"),
+    re.compile(r"([\d,]{3,}) (?:tokens )?maximum|<= ([\d,]{3,})|length should be \[\d+, ?(\d{3,})\]"),
+    re.compile(r"(?:>|exceeds?|than|of|at most)(?!ed by)\D{0,40}?([\d,]{3,}) (?:tokens )?(?:maximum|context|limit)?"),
 )
 
 
@@ -141,19 +161,28 @@ def _read(path: Path) -> dict[str, Card]:
         return {}
 
 
-def refusal(message: str, said: str, param: str | None) -> ModelRefused:
-    """The error for a refused request: too long, without a parameter, or plain.
+def refusal(message: str, body: object, param: str | None) -> ModelRefused:
+    """The error for a refused request: too long, or with the parameter that it is about, where it names one.
 
-    ``said`` is all that the endpoint said, ``param`` the parameter that it named by itself.
+    ``body`` is all that the endpoint said, ``param`` the parameter that it named by itself. What is the same in every
+    request need only be named: a request without it shows whether that was it (``VARYING`` has the others).
     """
+    said = str(_without_echo(body))[:READ_CHARS]
     if (param or "") != "tools" and _TOO_LONG.search(said) and param not in SPARED | FORMS:
         return ContextTooLong(message, limit_in(said))
     named = f"{param or ''} {said}"
-    if _REFUSES.search(said):
-        for name, pattern in _NAMES:
-            if re.search(pattern, named, re.IGNORECASE):
-                return ModelRefused(message, parameter=name)
+    worded = _REFUSES.search(said) is not None
+    for name, pattern in _NAMES:
+        if (worded or name not in VARYING) and re.search(pattern, named, re.IGNORECASE | re.ASCII):
+            return ModelRefused(message, parameter=name)
     return ModelRefused(message)
+
+
+def _without_echo(body: object) -> object:
+    """What an endpoint said, less what it was sent: validators give that back under ``input``."""
+    if isinstance(body, dict):
+        return {key: _without_echo(value) for key, value in body.items() if key != "input"}
+    return [_without_echo(value) for value in body] if isinstance(body, list) else body
 
 
 def limit_in(said: str) -> int | None:
@@ -163,7 +192,7 @@ def limit_in(said: str) -> int | None:
         return int(structured[1])
     for pattern in _LIMITS:
         if found := pattern.search(said.lower()):
-            limit = int(found[1].replace(",", ""))
+            limit = int(next(filter(None, found.groups())).replace(",", ""))
             if limit >= 256:
                 return limit
     return None

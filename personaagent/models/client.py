@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from langchain_openai import ChatOpenAI
 
 from personaagent.errors import ContextTooLong, ModelOutputInvalid, ModelRefused
 from personaagent.models.calls_in_text import CallFilter, names_in
-from personaagent.models.card import FORMS, SPARED, Cards
+from personaagent.models.card import FORMS, SPARED, VARYING, Cards
 from personaagent.models.failures import translated
 from personaagent.models.meter import counting
 from personaagent.models.thinking import ThinkingFilter, without_thinking
@@ -41,12 +42,15 @@ class MeteredChat(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        without: tuple[str, ...] = ()
         while True:
             try:
-                return await self._generated(messages, stop, run_manager, **kwargs)
+                result = await self._generated(messages, stop, run_manager, without=without, **kwargs)
             except ModelRefused as error:
-                if not self._learns(error, messages, kwargs):
-                    raise
+                without += (self._spared(error, messages, kwargs, without),)
+            else:
+                self._keep(without)
+                return result
 
     async def _generated(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
         with counting(self.role, messages) as call, translated(self.where, self.model_name):
@@ -61,22 +65,28 @@ class MeteredChat(ChatOpenAI):
     async def _astream(
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        came = True
-        while came:
+        without: tuple[str, ...] = ()
+        while True:
             came = False
             try:
-                async for chunk in self._streamed(messages, *args, **kwargs):
+                async for chunk in self._streamed(messages, *args, without=without, **kwargs):
+                    if not came:
+                        self._keep(without)
                     came = True
                     yield chunk
                 return
             except ModelRefused as error:
-                if came or not self._learns(error, messages, kwargs):
+                if came:
                     raise
-                came = True
+                without += (self._spared(error, messages, {**kwargs, "stream": True}, without),)
 
     async def _streamed(
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
+        if "stream" in self._refused(kwargs.get("without", ())):
+            result = await self._generated(messages, *args, **kwargs)
+            yield ChatGenerationChunk(message=_in_one(result.generations[0].message))
+            return
         came, finished, thinking = False, False, ThinkingFilter()
         calls = CallFilter(names_in(kwargs.get("tools"), messages))
         with counting(self.role, messages) as call, translated(self.where, self.model_name):
@@ -96,9 +106,11 @@ class MeteredChat(ChatOpenAI):
                 last = AIMessageChunk(content=rest, tool_call_chunks=calls.chunks(), response_metadata=ending)
                 yield ChatGenerationChunk(message=last)
 
-    def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+    def _get_request_payload(
+        self, input_: Any, *, stop: list[str] | None = None, without: tuple[str, ...] = (), **kwargs: Any
+    ) -> dict[str, Any]:
         payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
-        for parameter in self._refused():
+        for parameter in self._refused(without):
             match parameter:
                 case "max_completion_tokens":
                     if parameter in payload:
@@ -112,25 +124,49 @@ class MeteredChat(ChatOpenAI):
                     payload.pop(parameter, None)
         return payload
 
-    def _refused(self) -> frozenset[str]:
-        return self.cards.get(self.card_key).refused - FORMS if isinstance(self.cards, Cards) else frozenset()
+    def _refused(self, without: tuple[str, ...] = ()) -> frozenset[str]:
+        """What a request goes without: by the card, and by what this call has been refused."""
+        kept = self.cards.get(self.card_key).refused - FORMS if isinstance(self.cards, Cards) else frozenset()
+        return kept.union(without)
 
-    def _learns(self, error: ModelRefused, messages: list[BaseMessage], kwargs: dict[str, Any]) -> bool:
-        """Keep what a refusal says; returns whether asking once more, without that, may do."""
+    def _spared(
+        self, error: ModelRefused, messages: list[BaseMessage], kwargs: dict[str, Any], without: tuple[str, ...]
+    ) -> str:
+        """What to ask without once more; raises the refusal where nothing of that request can be spared."""
         if not isinstance(self.cards, Cards):
-            return False
+            raise error
         if isinstance(error, ContextTooLong):
             limit = error.limit or int(count_messages(messages) * 0.75)
             if limit >= LEAST_CONTEXT:
                 self.cards.note(self.card_key, context=limit, context_from="refusal")
-            return False
-        if error.parameter is None or (error.parameter == "tools" and not kwargs.get("tools")):
-            return False
-        if error.parameter in FORMS and error.parameter not in kwargs:
-            return False
-        new = error.parameter not in self.cards.get(self.card_key).refused
-        self.cards.refuse(self.card_key, error.parameter)
-        return new and error.parameter in SPARED
+            raise error
+        name = error.parameter
+        if name in FORMS and name in kwargs:
+            self.cards.refuse(self.card_key, name)
+        if name not in SPARED or name in self._refused(without) or (name in VARYING and not kwargs.get(name)):
+            raise error
+        return name
+
+    def _keep(self, without: tuple[str, ...]) -> None:
+        """Keep what a request was refused with and answered without."""
+        for parameter in without:
+            self.cards.refuse(self.card_key, parameter)
+
+
+def _in_one(message: BaseMessage) -> AIMessageChunk:
+    """A whole answer as a stream of one part."""
+    calls = [
+        {
+            "name": call["name"],
+            "args": json.dumps(call["args"]),
+            "id": call["id"],
+            "index": n,
+            "type": "tool_call_chunk",
+        }
+        for n, call in enumerate(getattr(message, "tool_calls", []))
+    ]
+    told = message.model_dump(exclude={"type", "tool_calls", "invalid_tool_calls"})
+    return AIMessageChunk(**told, tool_call_chunks=calls)
 
 
 def _metadata(chunk: ChatGenerationChunk) -> dict[str, Any]:

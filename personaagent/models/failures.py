@@ -91,7 +91,7 @@ def _of_client(error: openai.OpenAIError, where: str, model: str) -> ModelError:
         mend = ": PERSONAAGENT_TOOL_CALLING=off does without tools" if _TOOLS.search(said) else ""
         found = refusal(
             f"{where} refuses the request to {model} ({status}, {said}){mend}",
-            str(body or getattr(error, "message", error))[:2_000],
+            body or getattr(error, "message", error),
             about.get("param"),
         )
         if found.parameter or isinstance(found, ContextTooLong) or status in (400, 413, 422):

@@ -29,7 +29,7 @@ def shown(view: RenderableType, **console: object) -> str:
 
 def test_a_persona_becomes_plain_json_values() -> None:
     value = plain(persona("Reads."))
-    assert value["sections"] == {"who": [{"text": "Reads.", "evidence": ["i1"], "kind": None}]}
+    assert value["sections"] == {"who": [{"text": "Reads.", "evidence": ["i1"], "kind": None, "turn": None}]}
     assert value["created_at"] == "2026-01-02T03:04:00+00:00"
     assert plain({"b", "a"}) == ["a", "b"]
     assert plain((BadRow("row 3"),)) == ["row 3"]

@@ -228,3 +228,17 @@ def test_a_fact_stands_on_what_is_said_of_oneself_in_earnest_and_is_still_so(sai
 def test_who_speaks_of_themselves_is_heard(said: str) -> None:
     assert of_oneself(said)
     assert not of_oneself("The blue one is hers.")
+
+
+@pytest.mark.parametrize(
+    ("fact", "said"),
+    [
+        ("The user owns a dog.", "I'd get a dog if I had a garden."),
+        ("The user likes coffee.", "我不喜欢咖啡。"),
+        ("The user likes opera.", "Nobody in my family likes opera."),
+        ("The user runs marathons.", "Ich laufe keine Marathons."),
+    ],
+)
+def test_no_fact_stands_on_what_denies_it_in_other_words_or_in_another_language(fact: str, said: str) -> None:
+    assert not bears(fact, said)
+    assert bears("The user does not do that.", "Ich mache das nicht.")

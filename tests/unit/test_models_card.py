@@ -54,6 +54,36 @@ REFUSALS = [
         "max_completion_tokens",
         strict(lambda body: "max_completion_tokens" in body, "Unrecognized request argument: max_completion_tokens"),
     ),
+    (
+        "temperature",
+        strict(lambda body: "temperature" in body, "invalid temperature: only 1 is allowed for this model"),
+    ),
+    ("temperature", strict(lambda body: "temperature" in body, "temperature参数非法")),
+    (
+        "temperature",
+        strict(lambda body: "temperature" in body, "`temperature` may only be set to 1 when thinking is enabled."),
+    ),
+    (
+        "system",
+        strict(
+            lambda body: body["messages"][0]["role"] == "system",
+            "Unsupported value: 'messages[0].role' does not support 'system' with this model.",
+            param="messages[0].role",
+        ),
+    ),
+    (
+        "system",
+        strict(lambda body: body["messages"][0]["role"] == "system", "Only user and assistant roles are supported!"),
+    ),
+    (
+        "stream",
+        strict(
+            lambda body: body.get("stream"),
+            "Your organization must be verified to stream this model.",
+            param="stream",
+            code="unsupported_value",
+        ),
+    ),
 ]
 
 
@@ -73,9 +103,9 @@ async def test_a_refused_parameter_is_left_out_and_that_is_remembered(
                 text = (await chat.ainvoke(ASKED)).text
             await models.close()
             assert "hello" in text
-            assert len(seen) == calls - (parameter == "stream_options" and not streams)  # only streams have it
+            assert len(seen) == calls - (parameter.startswith("stream") and not streams)  # only streams have it
     last = seen[-1]
-    assert "max_tokens" in last if parameter == "max_completion_tokens" else parameter not in last
+    assert "max_tokens" in last if parameter == "max_completion_tokens" else not last.get(parameter)
     assert [m["role"] for m in last["messages"]] == (["user"] if parameter == "system" else ["system", "user"])
     if parameter == "system":
         assert last["messages"][0]["content"] == "Be brief.\n\nhello"
@@ -91,6 +121,24 @@ async def test_another_refusal_is_not_asked_again() -> None:
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        "the temperature of the server is too high",
+        [{"loc": ["messages", 0], "msg": "a string is expected", "input": "Which tools does the system role support?"}],
+    ],
+)
+async def test_what_a_refusal_only_mentions_is_not_left_out_for_good(said: object) -> None:
+    with endpoint(lambda body: refusing(said)) as (url, seen):
+        models = models_at(url)
+        with pytest.raises(ModelRefused):
+            await (await models.chat("agent")).ainvoke(ASKED)
+        card = await models.card("simulator")
+        await models.close()
+    assert len(seen) <= 2
+    assert not card.refused
+
+
+@pytest.mark.parametrize(
     ("said", "limit"),
     [
         ("This model's maximum context length is 4096 tokens. However, you requested 4487 tokens", 4096),
@@ -102,6 +150,12 @@ async def test_another_refusal_is_not_asked_again() -> None:
         ("The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", 1_048_576),
         ("Request too large for model: tokens per minute (TPM): Limit 6000, Requested 9000", 6000),
         ("Input is too long for requested model.", None),
+        ("This model's maximum prompt length is 131072 but the request contains 537812 tokens.", 131_072),
+        ("`inputs` tokens + `max_new_tokens` must be <= 4097. Given: 4200 `inputs` tokens and 100", 4097),
+        ("The provided prompt length is 4200 but maximum sequence length is 4096", 4096),
+        ("InternalError.Algo.InvalidParameter: Range of input length should be [1, 30720]", 30_720),
+        ("Prompt contains 40000 tokens, too large for model with 32768 maximum context length", 32_768),
+        ("too many tokens: size limit exceeded by 5000 tokens. Try using shorter or fewer inputs.", None),
     ],
 )
 async def test_a_refused_context_names_its_size_and_is_remembered(said: str, limit: int | None) -> None:
