@@ -234,11 +234,16 @@ def _says(clause: _Clause, fact: str) -> bool:
         return False
     if _UNREAL.search(clause.text) and not _UNREAL_FACT.search(fact):
         return False
-    claimed, said = _signs(fact), _signs(clause.text)
-    if _denies(clause.text) and not _denies(fact):
-        return not claimed & said and bool(_UNSPACED.search(clause.text)) == bool(_UNSPACED.search(fact))
+    return _agrees(clause.text, fact)
+
+
+def _agrees(clause: str, fact: str) -> bool:
+    """Whether a clause does not deny what a fact says of the same matter, nor say what the fact denies."""
+    claimed, said = _signs(fact), _signs(clause)
+    if _denies(clause) and not _denies(fact):
+        return not claimed & said and bool(_UNSPACED.search(clause)) == bool(_UNSPACED.search(fact))
     same = bool(claimed) and claimed <= said
-    return not same or _denies(clause.text) == _denies(fact)
+    return not same or _denies(clause) == _denies(fact)
 
 
 def _denies(text: str) -> bool:
