@@ -12,6 +12,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
+from personaagent.labels.statistics import STATISTICS
 from personaagent.persona.render import small_prompt, system_prompt
 from personaagent.prompts import quote, render
 from personaagent.room import Room
@@ -53,7 +54,7 @@ def build_messages(
     labelled, examples_of = _examples(recalled, choices, examples, simulated=bool(state.get("before")))
     others = [r for r in recalled if r not in labelled]
     if labelled and choices and profile is not None:
-        profile = replace(profile, facts=tuple(fact for fact in profile.facts if fact.source != "statistics"))
+        profile = replace(profile, facts=tuple(fact for fact in profile.facts if fact.source != STATISTICS))
     asked = state["messages"][start]
     system = partial(
         system_prompt,
@@ -95,7 +96,7 @@ def small_messages(
         if recall.interaction.ground_truth and not (simulated and is_edited(recall.interaction))
     ]
     profile = state.get("profile")
-    facts = [fact.text for fact in profile.facts if fact.source != "statistics"] if profile else []
+    facts = [fact.text for fact in profile.facts if fact.source != STATISTICS] if profile else []
     system = small_prompt(
         state.get("persona"), state.get("pins", []), facts, instructions=instructions, personalize=personalize
     )

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from personaagent.labels.statistics import EVIDENCE, task_name
+from personaagent.labels.statistics import EVIDENCE, TURNED, task_name
 from personaagent.types import Clause, Interaction, Section, Turn
-
-TURNED = "turned"  # the kind of these clauses
 
 
 def turn_clause(task: str, rows: Sequence[Interaction]) -> Clause:

@@ -26,9 +26,11 @@ MAX_LABEL_CHARS = 40
 HISTORY = 400  # newest labelled interactions that statistics are made of
 EVIDENCE = 8  # newest interactions named per statement
 
-COUNTED = frozenset({"turned", "habits", "tools", "signs", "contrast", "examples"})  # kinds of clauses
+STATISTICS = "statistics"  # the source of facts that are counted
+TURNED = "turned"  # the kind of clauses that tell of a taste that turned
+COUNTED = frozenset({TURNED, "habits", "tools", "signs", "contrast", "examples"})  # kinds of clauses
 _STATISTIC = re.compile(
-    r'^(?:Taste in "[^"]*" turned: |(?:Answers|Scores|Length of answers|Signs of|Between|Example of) (?:in )?"'
+    r'^(?:Taste in "[^"]*" turned: |(?:Answers|Scores|Length of answers) in "|(?:Signs of|Between|Example of) "'
     r"|Tools (?:to prefer|of little help): )"
 )
 _SUBJECT = re.compile(r'^(?:Answers|Scores|Length of answers) in "([^"]*)"')
@@ -114,7 +116,7 @@ def ranges(history: Sequence[Interaction], half_life: float = HALF_LIFE) -> list
 
 def statistic_facts(history: Sequence[Interaction], active: Sequence[Fact]) -> list[FactOperation]:
     """The operations that bring the statistical facts up to date; those of tasks not in ``history`` are left alone."""
-    known = {match[1]: fact for fact in active if (match := _SUBJECT.match(fact.text)) and fact.source == "statistics"}
+    known = {match[1]: fact for fact in active if (match := _SUBJECT.match(fact.text)) and fact.source == STATISTICS}
     operations = []
     for clause in describe(history):
         match = _SUBJECT.match(clause.text)
@@ -128,7 +130,7 @@ def statistic_facts(history: Sequence[Interaction], active: Sequence[Fact]) -> l
                 text=clause.text,
                 evidence=clause.evidence,
                 confidence=round(len(clause.evidence) / (len(clause.evidence) + 2), 2),
-                source="statistics",
+                source=STATISTICS,
             )
         )
     return operations

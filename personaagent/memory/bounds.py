@@ -11,8 +11,7 @@ from typing import Any
 
 from personaagent.errors import InputError
 from personaagent.feedback import MAX_COMMENT_CHARS
-from personaagent.labels.drift import TURNED
-from personaagent.labels.statistics import is_statistic
+from personaagent.labels.statistics import TURNED, is_statistic
 from personaagent.ledger.critiques import MAX_KEPT
 from personaagent.ledger.facts import MAX_FACT_CHARS
 from personaagent.masking import storable_text

@@ -16,7 +16,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from personaagent.errors import ContextTooLong, ModelError, ModelOutputInvalid, ModelRefused
 from personaagent.labels.answers import numbered
-from personaagent.labels.statistics import is_statistic, statistic_facts
+from personaagent.labels.statistics import STATISTICS, is_statistic, statistic_facts
 from personaagent.memory.earnest import bears, may_stand, of_oneself, same_matter, tells
 from personaagent.memory.supported import supported
 from personaagent.models.tokens import count_messages
@@ -116,7 +116,7 @@ async def summarized(
 
 
 async def _read(models: Models, user_id: str, read: Sequence[Interaction], facts: Sequence[Fact]) -> Reading | None:
-    open_facts: Sequence[Fact] = [fact for fact in facts if fact.source not in {"user", "statistics"}][:MAX_FACTS]
+    open_facts: Sequence[Fact] = [fact for fact in facts if fact.source not in {"user", STATISTICS}][:MAX_FACTS]
     read, open_facts = _fitting(read, open_facts, (await models.card("summarizer")).window)
     try:
         answer = await models.structured("summarizer", _messages(read, open_facts), FACTS_SCHEMA)

@@ -16,7 +16,7 @@ from sqlalchemy import delete
 
 from personaagent.errors import InputError, PersonaAgentError, UnknownInteraction
 from personaagent.inputs import check_user_id
-from personaagent.labels.statistics import statistic_facts
+from personaagent.labels.statistics import STATISTICS, statistic_facts
 from personaagent.ledger.candidates import Candidates
 from personaagent.ledger.challengers import Challengers
 from personaagent.ledger.critiques import Critiques
@@ -251,7 +251,7 @@ class Forgetter:
 
     async def _drop_statistics(self, user_id: str) -> None:
         """Delete what counts interactions without naming them, with its history."""
-        mine = facts_table.c.user_id == user_id, facts_table.c.source == "statistics"
+        mine = facts_table.c.user_id == user_id, facts_table.c.source == STATISTICS
         async with self._database.write(user_id) as connection:
             await connection.execute(delete(facts_table).where(*mine))
 

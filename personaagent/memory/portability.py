@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from personaagent.errors import ConflictError, InputError, InvalidPersona
 from personaagent.inputs import check_user_id
-from personaagent.labels.statistics import HISTORY, statistic_facts
+from personaagent.labels.statistics import HISTORY, STATISTICS, statistic_facts
 from personaagent.ledger.critiques import Critiques
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import Facts
@@ -43,7 +43,6 @@ FORMAT = EXPORT
 VERSION = 1
 TOKEN_BUDGET: int = Settings.model_fields["persona_token_budget"].default
 PAGE = 1_000
-COUNTED = "statistics"
 FOREIGN = "this user has memories of their own: forget them first, or import under another user id"
 
 _T = TypeVar("_T")
@@ -129,7 +128,7 @@ async def import_user(
     held = await interactions.get_many(user_id, [interaction.id for interaction in wanted.interactions])
     if len(held) < await interactions.count(user_id, Where(abandoned=None)):
         raise ConflictError(FOREIGN)
-    own_facts = [fact for fact in await facts.history(user_id) if fact.source != COUNTED]
+    own_facts = [fact for fact in await facts.history(user_id) if fact.source != STATISTICS]
     new_facts = _missing(wanted.facts, own_facts, attrgetter("id"))
     new_versions = _missing(wanted.personas, await personas.history(user_id), attrgetter("version"))
     new_pins = _missing(wanted.pins, await personas.pins(user_id), attrgetter("id"))
@@ -203,7 +202,7 @@ def _owned(found: UserDocument, user_id: str) -> UserDocument:
 def _facts(found: UserDocument, user_id: str) -> tuple[Fact, ...]:
     """The facts that are not counted, where the user's own are those that a statement of theirs says."""
     said = {i.id: storable_text(i.query).strip() for i in found.interactions if is_statement(i)}
-    facts = [replace(f, user_id=user_id, text=storable_text(f.text)) for f in found.facts if f.source != COUNTED]
+    facts = [replace(f, user_id=user_id, text=storable_text(f.text)) for f in found.facts if f.source != STATISTICS]
     own = {f.id for f in facts if f.source == "user" and f.text in map(said.get, f.evidence)}
     return tuple(f if f.id in own else replace(f, source="summarizer") for f in facts)
 

@@ -24,17 +24,22 @@ def read_edit(text: str, base: Sections, *, budget_tokens: int, known_ids: Colle
     """
     ids = {*known_ids, *evidence_of(base)}
     known = {clause.text: clause for clause in clauses_of(base)}
-    read = from_text(text, ids)
+    read, edited = from_text(text, ids), {}
     for section, clauses in read.items():
-        turns = {new: old for new, old in rewrites(section, base, read).items() if old and old.turn}
-        kept = ((clause, known.get(clause.text) or _same_turn(clause, turns.get(clause))) for clause in clauses)
-        read = {**read, section: tuple(replace(c, kind=was.kind, turn=was.turn) if was else c for c, was in kept)}
-    return validate_sections(read, budget_tokens=budget_tokens, known_ids=ids)
+        rewritten = rewrites(section, base, read)
+        edited[section] = tuple(_as_known(c, known.get(c.text) or _same_turn(c, rewritten.get(c))) for c in clauses)
+    return validate_sections(edited, budget_tokens=budget_tokens, known_ids=ids)
+
+
+def _as_known(clause: Clause, old: Clause | None) -> Clause:
+    return replace(clause, kind=old.kind, turn=old.turn) if old else clause
 
 
 def _same_turn(clause: Clause, old: Clause | None) -> Clause | None:
-    """The clause that is put in other words, or None; InvalidPersona where the new words name another date."""
-    if old and old.turn and set(_DATE.findall(clause.text)) - set(_DATE.findall(old.text)):
+    """The clause of a turn that is put in other words, or None; InvalidPersona where these name another date."""
+    if old is None or old.turn is None:
+        return None
+    if set(_DATE.findall(clause.text)) - set(_DATE.findall(old.text)):
         raise InvalidPersona(
             "since when your answers hold is counted from them: leave the date as it is, or take the whole clause out"
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from personaagent.errors import PersonaConflict
-from personaagent.labels.statistics import HISTORY, describe
+from personaagent.labels.statistics import HISTORY, STATISTICS, describe
 from personaagent.persona.shape import fit, from_text, sound_clauses
 from personaagent.ports import EpisodicMemory, PersonaStore, SemanticMemory, Where
 from personaagent.prompts import render
@@ -60,5 +60,5 @@ class Seeds:
         """What version 0 would have been at that moment: nothing in it stands on what came at or after it."""
         known = (await self._semantic.profile(user_id, before=before)).facts
         history = await self._episodic.newest(user_id, HISTORY, Where(labelled=True, before=before))
-        seeded = seed_sections(UserProfile(user_id=user_id, facts=tuple(f for f in known if f.source != "statistics")))
+        seeded = seed_sections(UserProfile(user_id=user_id, facts=tuple(f for f in known if f.source != STATISTICS)))
         return {**seeded, Section.WHO: (*describe(history), *seeded.get(Section.WHO, ()))}

@@ -164,3 +164,8 @@ def test_a_label_is_only_known_to_be_drawn_from_a_result_that_says_it() -> None:
     talk: list[AnyMessage] = [HumanMessage("Which section?"), ToolMessage("mostly politics", tool_call_id="1")]
     assert mark_used([call("recall")], talk, "politics", ["politics", "crime"])[0].used is True
     assert mark_used([call("recall")], talk, "crime", ["politics", "crime"])[0].used is None
+
+
+@pytest.mark.parametrize("text", ['Answers "yes" to all.', 'Signs of in "news".', "Likes tea."])
+def test_only_what_is_counted_has_the_form_of_a_statistic(text: str) -> None:
+    assert not is_statistic(text)

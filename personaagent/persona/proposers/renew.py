@@ -37,8 +37,8 @@ def renew(
     """
     current, turns = since_turn(context.history, context.incumbent)
     refuted = {i.id for i in context.history} - {i.id for i in current}
-    standing = {clause.kind for clause in clauses_of(context.incumbent) if clause.kind in COUNTED}
-    wanted = list(dict.fromkeys(["habits", "tools", *kinds, *sorted(filter(None, standing))]))
+    standing = COUNTED.intersection(clause.kind for clause in clauses_of(context.incumbent))
+    wanted = list(dict.fromkeys(["habits", "tools", *kinds, *sorted(standing)]))
     written = _sound([*((Section.WHO, clause) for clause in turns), *_clauses(context, current, wanted)])
     kept = _kept(context.incumbent, without, refuted)
     if not written:
