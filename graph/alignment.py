@@ -87,7 +87,8 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
             return "commit_persona"
         if not runtime.context.align_gate:
             return "simulate"
-        found = state["incumbent"].verdict is not None or state["stopped"] or not state["candidates_judged"]
+        nothing_new = not state["candidates_judged"] and (state["epoch"] > 1 or gradient is None)
+        found = state["incumbent"].verdict is not None or state["stopped"] or nothing_new
         return "commit_persona" if found or not provable(state, settings.gate_confidence) else "simulate"
 
     simulator = Simulator(
@@ -136,7 +137,10 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
     )
     builder.add_node(
         "simulate",
-        watch("simulate", partial(simulate, race=race)),
+        watch(
+            "simulate",
+            partial(simulate, race=race, confidence=settings.gate_confidence, gradient=gradient is not None),
+        ),
         metadata={"description": "The incumbent persona answers the batch again, with memory cut to before it"},
     )
     builder.add_node(
@@ -187,7 +191,7 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
         "refresh_profile",
         watch(
             "refresh_profile",
-            partial(refresh_profile, refresh=services.reader.refresh, book=book, account=services.account),
+            partial(refresh_profile, reader=services.reader, allowance=allowance, account=services.account),
         ),
         metadata={"description": "New labels become facts; the cost is booked"},
     )

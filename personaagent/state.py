@@ -104,6 +104,7 @@ class AlignmentState(TypedDict, total=False):
     losses: list[TextualLoss]
     critiques: list[Critique]  # of all epochs, as they will be kept
     candidates: list[Candidate]  # of this epoch, before the gate
+    turns: int  # that the proposers beside the gradient took
     candidates_judged: int  # of the epoch that ended
     rejected: list[Candidate]  # of all epochs, with their reasons
     tried: int  # candidates that were ever judged against this base

@@ -42,11 +42,12 @@ async def edit_persona(
 ) -> dict[str, Any]:
     """Return this epoch's candidates: ``align_candidates``, but no more than the judging interactions could prove.
 
-    Half are by gradient, rounded down, the others by ``proposers``, which are asked in their order and go on where the
-    epoch before ended; what the gradient refuses, they fill in. Nobody proposes what challenges the version already or
-    was judged on these interactions before. Proposers see what came before the judging interactions, never those. A
-    refusal is kept with its reason. Without the gate all candidates are by gradient, as in the paper. Without a
-    ``gradient`` all are by ``proposers``.
+    The first epoch asks ``proposers`` alone: what they measure costs no call, and where it is proven nothing else has
+    to be paid for. From the second one on half are by gradient. The proposers are asked in their order
+    and go on where the epoch before ended; what the gradient refuses, they fill in. Nobody proposes what challenges the
+    version already or was judged on these interactions before. Proposers see what came before the judging
+    interactions, never those. A refusal is kept with its reason. Without the gate all candidates are by gradient, as in
+    the paper. Without a ``gradient`` all are by ``proposers``.
     """
     user_id, context = user_of(runtime), runtime.context
     known = await _known(state, user_id, episodic, personas, token_budget)
@@ -57,8 +58,8 @@ async def edit_persona(
     wanted, drafts = planned(state, context, confidence, gradient=gradient is not None)
     seen = await _seen(state, candidates)
     # with the gate the others take their turns while the gradient waits for its model
-    others = proposers if drafts or gradient is None else (*proposers, gradient)
-    turns = _Turns(() if drafts == wanted else others, told, state["epoch"] * (wanted - drafts), seen)
+    others = (*proposers, gradient) if gradient and state["losses"] and not drafts else proposers
+    turns = _Turns(() if drafts == wanted else others, told, state["turns"], seen)
     with metering() as meter:
         drafting = [gradient.propose(told(state["epoch"] * drafts + n)) for n in range(drafts)] if gradient else []
         drafted, _ = await asyncio.gather(asyncio.gather(*drafting), turns.take(wanted - drafts))
@@ -72,6 +73,7 @@ async def edit_persona(
     return {
         "candidates": [replace(candidate, **noted) for candidate in proposed],
         "rejected": [*state["rejected"], *(replace(candidate, **noted) for candidate in refused)],
+        "turns": state["turns"] + turns.taken,
         **booked(state, meter),
     }
 
@@ -106,13 +108,20 @@ async def _known(
 
 
 def planned(state: AlignmentState, context: Context, confidence: float, *, gradient: bool) -> tuple[int, int]:
-    """How many candidates this epoch wants, and how many of them by ``gradient``, which needs critiques."""
+    """How many candidates this epoch wants, and how many of them by ``gradient``, which needs critiques.
+
+    With the gate the gradient waits for the second epoch, where there may be one.
+    """
     wanted = max(1, context.align_candidates)
     if context.align_gate:
         wanted = min(wanted, provable(state, confidence))
     if not gradient:
         return wanted, 0
-    return wanted, wanted // 2 if context.align_gate else wanted
+    if not context.align_gate:
+        return wanted, wanted
+    if state["epoch"] == 0 and context.align_epochs > 1:
+        return (wanted + 1) // 2, 0
+    return wanted, (wanted + state["epoch"] % 2) // 2  # a single one is by turns
 
 
 def provable(state: AlignmentState, confidence: float) -> int:
@@ -174,11 +183,13 @@ class _Turns:
         self.proposals: list[Candidate | Refusal] = []
         self._proposers = proposers
         self._told = told
+        self.taken = 0
         self._turns = iter(range(start, start + ROUNDS * len(proposers)))
 
     async def take(self, wanted: int) -> None:
         """Ask until there are ``wanted`` new candidates more, or everybody had their turns."""
         while wanted > 0 and (turn := next(self._turns, None)) is not None:
+            self.taken += 1
             variant, place = divmod(turn, len(self._proposers))
             proposal = await self._proposers[place].propose(self._told(variant))
             if isinstance(proposal, Refusal):

@@ -18,6 +18,8 @@ from personaagent.racing import Course, Race, Runner, challengers_of, runner_of,
 from personaagent.state import AlignmentState
 from personaagent.types import Candidate, Verdict
 
+CALLS = 3  # of an epoch, by interaction that teaches: to answer it, to criticise that, and its share of the gradient
+
 
 async def judge_candidate(
     state: AlignmentState, runtime: Runtime[Context], *, race: Race, margin: float, confidence: float
@@ -61,6 +63,9 @@ async def judge_candidate(
     )
     await race.run(course, runners, runtime.stream_writer)
     await leave_out(race, course, runners, judge, margin, runtime.stream_writer)
+    if not course.stopped and turned["epoch"] < context.align_epochs:
+        room = await race.room(course)  # another epoch is begun only where it can be ended
+        course.stopped = room.bound if room.simulations < CALLS * len(teach) + len(judge) else ""
     return turned | _outcome(state, course, runners, margin)
 
 

@@ -10,27 +10,35 @@ from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.inputs import user_of
-from personaagent.models.meter import Meter, booked, metering
+from personaagent.memory.reading import Reader
+from personaagent.models.meter import booked, metering
+from personaagent.pace import Allowance
 from personaagent.state import AlignmentState
-from personaagent.types import Candidate, Critique, UserProfile
+from personaagent.types import Candidate, Critique
+
+READING = 10  # simulations that reading takes as long as, about: it is a long prompt, and a list is written of it
 
 
 async def refresh_profile(
     state: AlignmentState,
     runtime: Runtime[Context],
     *,
-    refresh: Callable[[str], Awaitable[UserProfile]],
-    book: Callable[[str, Meter], Awaitable[None]],
+    reader: Reader,
+    allowance: Allowance,
     account: Callable[[str, Sequence[Candidate], Sequence[Critique]], Awaitable[None]],
 ) -> dict[str, Any]:
-    """Refresh semantic memory from what is new; book what that took, keep rejected candidates and critiques."""
+    """Refresh semantic memory from what is new; book what that took, keep rejected candidates and critiques.
+
+    Where the budget has no room for it, what waits to be read goes on waiting.
+    """
     user_id = user_of(runtime)
+    room = await allowance.room(user_id, state["pace"], state["calls"])
     with metering() as meter:
-        await refresh(user_id)
+        await reader.refresh(user_id, reading=room.simulations >= READING)
     spent = booked(state, meter)
     committed = state.get("committed")
     version = committed.version if committed else None
     critiques = [replace(critique, version=version) for critique in state.get("critiques", [])]
-    await book(user_id, meter)
+    await allowance.book(user_id, meter)
     await account(user_id, state["rejected"], critiques)
     return spent

@@ -77,6 +77,7 @@ async def sample_turns(
         "needed": needed,
         "stopped": "",
         "pace": Pace(began=time.time()),
+        "turns": 0,
         "epoch": 0,
         "calls": 0,
         "tokens": 0,

@@ -38,17 +38,18 @@ class Reader:
         self._budget, self._models = budget, models
         self._readings, self._implicit_by_model = readings, implicit_by_model
 
-    async def refresh(self, user_id: str) -> UserProfile:
+    async def refresh(self, user_id: str, *, reading: bool = True) -> UserProfile:
         """Count the labels and read what waits; returns the profile as it is then.
 
-        What no model read waits for the next time.
+        What no model read waits for the next time; without ``reading`` that is all that waits.
         """
         history = await self._interactions.newest(user_id, HISTORY, Where(labelled=True))
         if history:
             counted = statistic_facts(history, await self._facts.holding(user_id))
             await self._semantic.apply(user_id, counted, through=history[-1].created_at)
-        for reading in range(min(self._readings, await self._budget.remaining(user_id))):
-            if not await self._read_some(user_id, implied=self._implicit_by_model and reading == 0):
+        times = min(self._readings, await self._budget.remaining(user_id)) if reading else 0
+        for time in range(times):
+            if not await self._read_some(user_id, implied=self._implicit_by_model and time == 0):
                 break
         return await self._semantic.profile(user_id)
 

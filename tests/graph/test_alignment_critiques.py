@@ -78,7 +78,7 @@ async def test_critiques_that_led_to_no_version_are_kept_without_one(build: Buil
     out = await align(services, align_epochs=2)
     assert out["committed"] is None
     kept = await services.critiques.history("ann")
-    assert {(one.version, one.epoch) for one in kept} == {(None, 1)}  # the incumbent stayed, so its critiques did
+    assert {(one.version, one.epoch) for one in kept} == {(None, 2)}  # the incumbent stayed, so its critiques did
     (run,) = {one.run for one in kept}
     assert run in {candidate.run for candidate in await services.candidates.newest("ann", 50)}
 
