@@ -48,7 +48,7 @@ from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler
 from personaagent.settings import Settings
 from personaagent.tools.spec import ToolSpec
 from personaagent.tracing import set_up_if_wanted
-from personaagent.types import Candidate, Critique, UserProfile
+from personaagent.types import Candidate, Critique, Path, UserProfile
 
 if TYPE_CHECKING:
     from personaagent.graph.watch import GraphName, Watch
@@ -172,9 +172,11 @@ class Services:
             self._salt = await self.meta.once("thread_salt", token_hex(32))
         return alignment_thread(user_id, self._salt)
 
-    async def begin_turn(self, user_id: str) -> tuple[Known, UserProfile]:
+    async def begin_turn(
+        self, user_id: str, turn_id: str, thread_id: str | None, path: Path | None
+    ) -> tuple[Known, UserProfile]:
         """All that a turn needs to know of its user, read in one trip, and the profile that follows from it."""
-        known = await self.turns.begin(check_user_id(user_id))
+        known = await self.turns.begin(check_user_id(user_id), turn_id, thread_id, path)
         return known, self.semantic.profile_of(user_id, known.facts, known.through)
 
     async def note_turn(self, user_id: str, context: Context, unread: int, message: str) -> None:

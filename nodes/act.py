@@ -64,6 +64,7 @@ async def act(
             call if decision.arguments is None else {**call, "args": dict(decision.arguments)},
             before=before,
             thread_id=config.get("configurable", {}).get("thread_id"),
+            left=frozenset(state.get("left", ())),
             simulate=before is not None,
             recorded=tuple(state.get("recorded", [])),
             approved=call["id"] in decided,

@@ -15,7 +15,7 @@ from personaagent.ledger.turns import Known
 from personaagent.persona.standing_wishes import StandingWishes
 from personaagent.ports import PersonaStore
 from personaagent.state import AgentState
-from personaagent.turn import interaction_id, query_of, turn_start, without
+from personaagent.turn import place_of, query_of, without
 from personaagent.types import Persona, UserProfile
 
 
@@ -24,7 +24,7 @@ async def load_persona(
     runtime: Runtime[Context],
     config: RunnableConfig,
     *,
-    begin: Callable[[str], Awaitable[tuple[Known, UserProfile]]],
+    begin: Callable[..., Awaitable[tuple[Known, UserProfile]]],
     personas: PersonaStore,
     seed: Callable[[str], Awaitable[Persona]],
     wishes: StandingWishes,
@@ -32,6 +32,7 @@ async def load_persona(
 ) -> dict[str, Any]:
     """Return the persona in force, seeded as version 0 where there is none, the profile, and an empty scratch.
 
+    What the turn leaves of its thread, and what it was before where it is answered anew, is ``left``: no memory of it.
     A wish that is to last is pinned, or taken back, before the pins are read: it holds in this turn.
     Without persona where the run or the user has switched personalization off.
     Raises InvalidUserId, EmptyQuery, QueryTooLong. A store that is down degrades the turn instead of failing it.
@@ -44,6 +45,7 @@ async def load_persona(
         "personalized": runtime.context.personalize,
         "profile": None,
         "recalled": [],
+        "left": [],
         "before": None,
         "trace": [],
         "steps": 0,
@@ -58,15 +60,17 @@ async def load_persona(
     }
     if not runtime.context.personalize:
         return fresh
+    place = place_of(state["messages"], user_id, config)
     try:
-        known, profile = await begin(user_id)
+        known, profile = await begin(user_id, *place)
         if not known.personalize:
             return fresh | {"personalized": False}
+        fresh["left"] = sorted(known.left)
         persona, pins = known.persona or await seed(user_id), known.pins
     except StoreError as error:
         return fresh | {"degraded": [without("persona", error)]}
     try:
-        if heeded := await wishes.heed(user_id, query, *_said_in(state, config, user_id)):
+        if heeded := await wishes.heed(user_id, query, *place[:2], left=known.left):
             fresh |= {"noted": list(heeded.noted), "statement": heeded.alone}
             pins = await personas.pins(user_id)
     except StoreError as error:
@@ -77,10 +81,3 @@ async def load_persona(
         "profile": profile,
         "persona_version": persona.version,
     }
-
-
-def _said_in(state: AgentState, config: RunnableConfig, user_id: str) -> tuple[str, str | None]:
-    """The interaction that this turn becomes, and its thread."""
-    thread_id = config.get("configurable", {}).get("thread_id")
-    message = state["messages"][turn_start(state["messages"])]
-    return interaction_id(user_id, thread_id, str(message.id)), thread_id

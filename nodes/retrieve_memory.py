@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from langgraph.runtime import Runtime
@@ -32,8 +33,9 @@ async def retrieve_memory(
     What tells of the user (labelled, or said of themselves) comes before bare questions, however near these are; a
     bare question that is not ``NEAR`` is left out, since a model takes it for a part of what is asked.
     In a closed answer space the nearest labelled ones also ``vote`` (``personaagent.head``).
-    In a simulation both are cut to before ``state["before"]``. A profile that is there already is this turn's; where
-    both are there nothing is looked up. Without one of them the turn goes on and says so.
+    What this turn takes the place of (``left``) is no memory. In a simulation both are cut to before
+    ``state["before"]``. A profile that is there already is this turn's; where both are there nothing is looked up.
+    Without one of them the turn goes on and says so.
     """
     context = runtime.context
     if not personalized(state, context):
@@ -63,11 +65,12 @@ def _wanted(state: RespondState, context: Context) -> tuple[Where, int, int]:
     In a task with a closed answer space only an answer that is known is evidence, and only while the taste holds.
     """
     before, persona, k = state.get("before"), state.get("persona"), context.recall_k
+    where = Where(before=before, task=context.task, exclude=frozenset(state.get("left", ())))
     if not (context.task and context.choices):
-        return Where(before=before, task=context.task), k, REACH * k
+        return where, k, REACH * k
     since = turned_since(persona.sections, context.task) if persona else None
     k = max(k, VOTERS) if k else k
-    return Where(before=before, since=since, task=context.task, labelled=True), k, k
+    return replace(where, since=since, labelled=True), k, k
 
 
 def _worth_telling(recalled: list[Recall]) -> list[Recall]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
@@ -25,20 +25,19 @@ from personaagent.tracing.runs import TRACE_KEY, trace_of
 from personaagent.turn import (
     BROKEN_OFF,
     EXAMPLES_KEY,
-    FORKED_KEY,
     MESSAGE_KEY,
     RUN_KEY,
     interaction_id,
     personalized,
+    place_of,
     query_of,
     run_of,
     turn_start,
     without,
 )
-from personaagent.types import Interaction, Path, Persona
+from personaagent.types import Interaction, Persona
 
 FORGOTTEN = "[forgotten]"
-REMEMBERED = 64  # newest messages of a thread by which its branches are told apart
 MAX_MESSAGE_ID = 64  # characters; a longer one is some client's own, and not kept
 DEGRADED_KEY = "degraded"  # of an interaction's metadata: what its answer had to do without
 
@@ -61,9 +60,7 @@ async def write_memory(
     one's implicit label, by rules alone; this asks no model and never fails a turn.
     """
     context, user_id = runtime.context, user_of(runtime)
-    thread_id = config.get("configurable", {}).get("thread_id")
-    message = state["messages"][turn_start(state["messages"])]
-    key = interaction_id(user_id, thread_id, str(message.id))
+    key, thread_id, path = place_of(state["messages"], user_id, config)
     if not personalized(state, context):
         return {"interaction_id": ""}
     if any(call.name == "forget" and call.outcome == "ok" for call in state.get("trace", [])):
@@ -76,7 +73,7 @@ async def write_memory(
             user_id,
             interaction,
             lambda past: bool(run) and past.metadata.get(RUN_KEY) == run,
-            _path(state["messages"], user_id, thread_id, config),
+            path,
         )
         if kept.new:
             await note_turn(user_id, context, kept.unread, interaction.query)
@@ -123,16 +120,6 @@ async def _inferred(earlier: Interaction, message: str, episodic: EpisodicMemory
     given = Feedback(ground_truth=found.truth, source="implicit", confidence=found.confidence)
     labelled = await episodic.feedback(earlier.user_id, earlier.id, given)
     return labelled if labelled != earlier else None
-
-
-def _path(messages: Sequence[AnyMessage], user_id: str, thread_id: str | None, config: RunnableConfig) -> Path | None:
-    """Where the turn stands in its thread: the newest messages before it, and whether it began at a checkpoint."""
-    if thread_id is None:
-        return None
-    asked = [m for m in messages[: turn_start(messages)] if isinstance(m, HumanMessage)][-REMEMBERED:]
-    before = tuple(interaction_id(user_id, thread_id, str(message.id)) for message in asked)
-    told = config.get("metadata") or {}
-    return Path(before=before, forked=bool(told.get("checkpoint_id") or told.get(FORKED_KEY)))
 
 
 async def _forgotten(

@@ -202,11 +202,15 @@ class ModelRefused(ModelError):
 
 
 class ContextTooLong(ModelRefused):
-    """What was sent is longer than the model's context; ``limit`` is that in tokens, None where it is not told."""
+    """What was sent is longer than the model's context; ``limit`` is that in tokens, None where it is not told.
 
-    def __init__(self, message: str, limit: int | None = None) -> None:
+    Where not ``of_context`` it is a limit of another kind (characters, bytes, messages), of which less is sent too.
+    """
+
+    def __init__(self, message: str, limit: int | None = None, *, of_context: bool = True) -> None:
         super().__init__(message)
         self.limit = limit
+        self.of_context = of_context
 
 
 class ModelOutputInvalid(ModelError):

@@ -54,6 +54,7 @@ class RespondState(TypedDict, total=False):
     personalized: bool  # whether both the run and the user want it
     profile: Annotated[UserProfile | None, UntrackedValue]  # this and what is recalled is in no checkpoint
     recalled: Annotated[list[Recall], UntrackedValue]
+    left: list[str]  # interactions that this turn takes the place of: no memory of it
     before: datetime | None  # simulation: nothing at or after this moment is visible
     answer_tokens: int  # simulation: an answer need not be longer
     recorded: list[ToolTrace]  # simulation: what side effects answered when it really happened

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from personaagent.errors import EmptyQuery, PersonaAgentError, StoreError
+from personaagent.types import Path
 
 if TYPE_CHECKING:  # the command line, which forgets and lists, needs none of these
     from langchain_core.messages import AnyMessage, BaseMessage
@@ -22,6 +23,7 @@ EXAMPLES_KEY: Final = "examples"  # likewise: how many edited answers it was sho
 MESSAGE_KEY: Final = "message"  # likewise: the id of its human message, which the interaction's own follows from
 FORKED_KEY: Final = "forked"  # of a run's metadata: it leaves all of the thread that its messages do not have
 CUT: Final = "cut"  # the finish reason of a stream that just ended
+REMEMBERED: Final = 64  # newest messages of a thread by which its branches are told apart
 BREAKS_OFF: Final = frozenset({"length", CUT})
 BROKEN_OFF: Final = "model: the answer breaks off before its end"  # in ``degraded``
 _KIND: Final = re.compile(r"\Ainput_|_url\Z")  # around the kind of a part, as OpenAI's form names them
@@ -75,6 +77,28 @@ def without(part: str, error: PersonaAgentError) -> str:
 def interaction_id(user_id: str, thread_id: str | None, message_id: str) -> str:
     """The id of a turn's interaction: the same for a retry or a replay of the same message."""
     return str(uuid5(_NAMESPACE, f"{user_id}\x00{thread_id or ''}\x00{message_id}"))
+
+
+def place_of(
+    messages: Sequence[AnyMessage], user_id: str, config: RunnableConfig
+) -> tuple[str, str | None, Path | None]:
+    """The interaction that a turn becomes, its thread, and where in the thread it stands; no path without a thread.
+
+    The path has the newest ``REMEMBERED`` messages before the turn. Where that is not all of them the thread's oldest
+    are not told apart, and a turn that began at a checkpoint leaves none of those.
+    """
+    from langchain_core.messages import HumanMessage
+
+    thread_id = config.get("configurable", {}).get("thread_id")
+    start = turn_start(messages)
+    key = interaction_id(user_id, thread_id, str(messages[start].id))
+    if thread_id is None:
+        return key, None, None
+    asked = [message for message in messages[:start] if isinstance(message, HumanMessage)]
+    before = tuple(interaction_id(user_id, thread_id, str(message.id)) for message in asked[-REMEMBERED:])
+    told = config.get("metadata") or {}
+    forked = bool(told.get("checkpoint_id") or told.get(FORKED_KEY)) and len(asked) <= REMEMBERED
+    return key, thread_id, Path(before=before, forked=forked)
 
 
 def run_of(config: RunnableConfig, messages: Sequence[AnyMessage]) -> str | None:

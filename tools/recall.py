@@ -33,6 +33,7 @@ def recall_tool(memory: EpisodicMemory) -> ToolSpec:
             since=_utc(args.since) if args.since else None,
             task=args.task,
             thread_id=call.thread_id if args.this_thread else None,
+            exclude=call.left,
         )
         found = await memory.search(call.user_id, args.query, args.k, where)
         return "\n".join(_line(recall) for recall in found) or "Nothing like that is remembered of this user."

@@ -118,6 +118,7 @@ class ActionSpaces:
         *,
         before: datetime | None = None,
         thread_id: str | None = None,
+        left: frozenset[str] = frozenset(),
         simulate: bool = False,
         recorded: tuple[ToolTrace, ...] = (),
         approved: bool = False,
@@ -144,7 +145,8 @@ class ActionSpaces:
             return _told(
                 name, arguments, "refused", f"{name} needs the user's approval, which was not given. Ask the user."
             )
-        return await self._run(spec, ToolCall(user_id=user_id, arguments=arguments, before=before, thread_id=thread_id))
+        made = ToolCall(user_id=user_id, arguments=arguments, before=before, thread_id=thread_id, left=left)
+        return await self._run(spec, made)
 
     async def _run(self, spec: ToolSpec, call: ToolCall) -> Result:
         arguments = dict(call.arguments)

@@ -26,12 +26,16 @@ class ToolFault(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """One checked call. ``before`` is set in simulation: nothing at or after that moment may be seen."""
+    """One checked call. ``before`` is set in simulation: nothing at or after that moment may be seen.
+
+    ``left`` are interactions that the turn takes the place of; they are no memory of it.
+    """
 
     user_id: str
     arguments: Mapping[str, Any]
     before: datetime | None = None
     thread_id: str | None = None
+    left: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

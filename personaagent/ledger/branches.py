@@ -2,7 +2,7 @@
 
 The path of a turn are the messages before it in the conversation that its answer was made in. What else the thread has
 since the first of them is abandoned, and all else where the turn began at a checkpoint: it is kept, and comes back with
-its branch, but is neither recalled nor labelled.
+its branch, but is neither recalled nor labelled, by the turn that leaves it neither.
 """
 
 from __future__ import annotations
@@ -11,11 +11,44 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from personaagent.ledger.rows import interaction_row
 from personaagent.ledger.tables import interactions
 from personaagent.types import Interaction, Path
+
+_NAMED = select(interactions.c.id, interactions.c.thread_id, interactions.c.created_at).where(
+    interactions.c.user_id == bindparam("user"), interactions.c.id.in_(bindparam("ids", expanding=True))
+)
+_SINCE = select(interactions.c.id, interactions.c.metadata).where(
+    interactions.c.user_id == bindparam("user"),
+    interactions.c.thread_id == bindparam("thread"),
+    interactions.c.created_at > bindparam("since"),
+    interactions.c.id.not_in(bindparam("ids", expanding=True)),
+    interactions.c.abandoned.is_(None),
+)
+
+
+def left(
+    connection: Connection, user_id: str, turn_id: str, thread_id: str | None, path: Path | None
+) -> frozenset[str]:
+    """Which interactions in sight a turn takes the place of, inside a transaction: its own, and those it leaves."""
+    known, gone = _left(connection, user_id, turn_id, thread_id, path or Path())
+    return frozenset(gone | known & {turn_id})
+
+
+def _left(
+    connection: Connection, user_id: str, turn_id: str, thread_id: str | None, path: Path
+) -> tuple[set[str], set[str]]:
+    """Which of the path and of the turn's own id there are, and which of the thread in sight are on other branches."""
+    mine = {"user": user_id, "ids": [*path.before, turn_id]}
+    named = [row for row in connection.execute(_NAMED, mine) if row.id == turn_id or row.thread_id == thread_id]
+    since = 0 if path.forked else min((row.created_at for row in named if row.id != turn_id), default=None)
+    known = {row.id for row in named}
+    if since is None or thread_id is None:
+        return known, set()
+    rows = connection.execute(_SINCE, {**mine, "thread": thread_id, "since": since})
+    return known, {row.id for row in rows if row.metadata.get("statement") is not True}
 
 
 def settle(connection: Connection, tip: Interaction, path: Path) -> bool:
@@ -23,22 +56,17 @@ def settle(connection: Connection, tip: Interaction, path: Path) -> bool:
 
     What the user said implicitly of an answer, in a message that is abandoned now, is taken back with it.
     """
-    table, before = interactions.c, frozenset(path.before) - {tip.id}
-    mine = table.user_id == tip.user_id, table.thread_id == tip.thread_id
-    columns = table.id, table.created_at, table.abandoned, table.metadata, table.truth_source
-    rows = connection.execute(select(*columns).where(*mine)).mappings().all()
-    known = {row["id"]: row for row in rows if row["id"] in before}
-    if not known and not path.forked:
+    table = interactions.c
+    known, gone = _left(connection, tip.user_id, tip.id, tip.thread_id, path)
+    before = [key for key in path.before if key in known and key != tip.id]
+    if not before and not path.forked:
         return False  # the conversation begins here, as far as anybody knows
-    since = 0 if path.forked else min(row["created_at"] for row in known.values())
-    later = {row["id"]: row["metadata"] for row in rows if row["created_at"] > since}
-    gone = [key for key in later.keys() - before - {tip.id} if later[key].get("statement") is not True]
-    _set(connection, mine, gone, abandoned=1)
-    _set(connection, mine, [key for key, row in known.items() if row["abandoned"]] + [tip.id], abandoned=None)
-    last = next(filter(known.__contains__, reversed(path.before)), None)
-    if gone and last is not None:
+    mine = table.user_id == tip.user_id, table.thread_id == tip.thread_id
+    _set(connection, mine, sorted(gone), abandoned=1)
+    _set(connection, (*mine, table.abandoned.is_not(None)), [*before, tip.id], abandoned=None)
+    if gone and before:
         implicit = *mine, table.truth_source == "implicit"
-        _set(connection, implicit, [last], ground_truth=None, truth_source=None, truth_confidence=None)
+        _set(connection, implicit, before[-1:], ground_truth=None, truth_source=None, truth_confidence=None)
     return True
 
 

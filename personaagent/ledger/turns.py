@@ -8,12 +8,13 @@ from time import monotonic
 
 from sqlalchemy import BindParameter, Connection, bindparam, select
 
+from personaagent.ledger.branches import left
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import read_known
 from personaagent.ledger.grants import Grants, read_grants
 from personaagent.ledger.rows import persona_of, pin_of
 from personaagent.ledger.tables import personas, pins, users
-from personaagent.types import Fact, Persona, Pin
+from personaagent.types import Fact, Path, Persona, Pin
 
 _USER: BindParameter[str] = bindparam("user")
 _WANTED = select(users.c.personalize).where(users.c.user_id == _USER)
@@ -23,13 +24,17 @@ _PINS = select(pins).where(pins.c.user_id == _USER).order_by(pins.c.created_at, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is known of a user. Facts are those that hold, oldest first, read up to the interaction of ``through``."""
+    """What is known of a user. Facts are those that hold, oldest first, read up to the interaction of ``through``.
+
+    ``left`` are interactions in sight that the turn takes the place of (``branches.left``).
+    """
 
     personalize: bool
     persona: Persona | None
     pins: list[Pin]
     facts: list[Fact]
     through: datetime | None
+    left: frozenset[str] = frozenset()
 
 
 class Turns:
@@ -39,7 +44,9 @@ class Turns:
         self._database = database
         self._grants = grants
 
-    async def begin(self, user_id: str) -> Known:
+    async def begin(
+        self, user_id: str, turn_id: str = "", thread_id: str | None = None, path: Path | None = None
+    ) -> Known:
         """All that a turn of the user needs to know before it looks for memories; grants are noted for its tools."""
         began, mine = monotonic(), {"user": user_id}
 
@@ -54,6 +61,7 @@ class Turns:
                 pins=[pin_of(found) for found in connection.execute(_PINS, mine).mappings()],
                 facts=facts,
                 through=through,
+                left=left(connection, user_id, turn_id, thread_id, path),
             )
 
         return await self._database.run_read(work)

@@ -17,7 +17,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from personaagent.errors import ContextTooLong, ModelError, ModelOutputInvalid, ModelRefused
 from personaagent.labels.answers import numbered
 from personaagent.labels.statistics import STATISTICS, is_statistic, statistic_facts
-from personaagent.memory.earnest import bears, may_stand, of_oneself, same_matter, tells
+from personaagent.memory.earnest import bears, may_stand, of_oneself, replaces, speaks_of, tells
 from personaagent.memory.supported import supported
 from personaagent.models.tokens import count_messages
 from personaagent.own_words import MIN_PASTED_WORDS, own_words
@@ -218,7 +218,7 @@ def _operation(item: dict[str, Any], read: Sequence[Interaction], facts: Sequenc
 
 def _beside(operation: FactOperation, fact: Fact, stands_on: Sequence[Interaction]) -> FactOperation:
     """The operation, as an addition where it would put something else in the place of the fact: both hold then."""
-    if operation.kind != "supersede" or same_matter(fact.text, [operation.text, *_told(stands_on)]):
+    if operation.kind != "supersede" or replaces(fact.text, operation.text, _told(stands_on)):
         return operation
     return replace(operation, kind="add", fact_id=None)
 
@@ -230,7 +230,7 @@ def _kind(item: dict[str, Any]) -> _Kind | None:
 def _changed(item: dict[str, Any], facts: Sequence[Fact], stands_on: Sequence[Interaction]) -> Fact | None:
     """The fact that an operation is about, or None where the user said nothing that ends it.
 
-    A question ends no fact, nor does what has no word of it. A history is read newest first: what is older does not
+    A question ends no fact, nor does what says nothing of it. A history is read newest first: what is older does not
     end what is newer.
     """
     fact = next(iter(numbered([item.get("fact")], facts)), None)
@@ -238,7 +238,7 @@ def _changed(item: dict[str, Any], facts: Sequence[Fact], stands_on: Sequence[In
         return fact
     if item["kind"] == "retire":
         ending = [i for i in stands_on if i.ground_truth or tells(i.query)]
-        if not same_matter(fact.text, _told(ending)):
+        if not speaks_of(fact.text, _told(ending)):
             return None
     return fact if max(interaction.created_at for interaction in stands_on) >= fact.valid_from else None
 

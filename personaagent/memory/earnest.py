@@ -214,10 +214,46 @@ def of_oneself(text: str) -> bool:
     return _FIRST.search(skeleton(text)) is not None
 
 
-def same_matter(fact: str, told: Iterable[str]) -> bool:
-    """Whether one of the texts has a word of the fact that tells something: what has none says nothing of it."""
-    about = _signs(skeleton(fact))
-    return any(about & _signs(skeleton(text)) for text in told)
+def speaks_of(fact: str, told: Iterable[str]) -> bool:
+    """Whether one of the texts is about what a fact is about: "my dog" of "Owns a dog.", and not only its first word.
+
+    "Allergic to cats" says nothing of "Allergic to nuts.".
+    """
+    about = _in_order(skeleton(fact))
+    named = set(about[1:] or about)
+    return any(_same_object(fact, text) or (not _KANA.search(fact) and named & _signs(skeleton(text))) for text in told)
+
+
+def replaces(fact: str, text: str, told: Sequence[str]) -> bool:
+    """Whether what is said of the user now may take the place of a fact: of the same matter, and no second one beside.
+
+    Of a text about another object ("Allergic to cats." of "Allergic to nuts.") nobody knows without a knowledge of the
+    world: both hold where the user says the same of it, and does not say of the former that it is over.
+    """
+    about, new = set(_in_order(skeleton(fact))), _signs(skeleton(text))
+    said = set().union(*(_signs(skeleton(one)) for one in told))
+    if not about & (new | said):
+        return False
+    restated = _beginnings(about & new) & _beginnings(said)
+    return not restated or _same_object(fact, text) or _is_over(about - new, told)
+
+
+def _beginnings(signs: Iterable[str]) -> set[str]:
+    return {sign[:MIN_LETTERS] for sign in signs}
+
+
+def _is_over(signs: set[str], told: Iterable[str]) -> bool:
+    """Whether a clause with one of these words says that something is not, or no longer, so."""
+    clauses = (clause.text for one in told for clause in _clauses(one))
+    return any(_signs(clause) & signs and (_denies(clause) or _PAST.search(clause)) for clause in clauses)
+
+
+def _same_object(fact: str, text: str) -> bool:
+    """Whether a text has the last word of a fact; without spaces between words, half of what the fact has."""
+    about, has = _in_order(skeleton(fact)), _signs(skeleton(text))
+    if _KANA.search(fact):
+        return 2 * sum(sign in has for sign in about) >= len(about)
+    return bool(about) and about[-1] in has
 
 
 def _in_play(sentence: str) -> bool:
@@ -306,7 +342,12 @@ def _other(clause: str) -> str | None:
 
 def _signs(text: str) -> set[str]:
     """Words that tell something, by their beginnings; of scripts without spaces, each two characters but hiragana."""
+    return set(_in_order(text))
+
+
+def _in_order(text: str) -> list[str]:
+    """The same in the order of the text, those of scripts without spaces first."""
     bare = re.sub("[不没無无]", "", _SUBJECT.sub(" ", text))
-    found = {word for run in _UNSPACED.findall(bare) for word in (run[at : at + 2] for at in range(len(run) - 1))}
+    found = [word for run in _UNSPACED.findall(bare) for word in (run[at : at + 2] for at in range(len(run) - 1))]
     words = (word for word in _WORD.findall(_KANA.sub(" ", bare)) if len(word) >= MIN_LETTERS and word not in _PLAIN)
-    return found | {word.rstrip("s")[:STEM] for word in words}
+    return [*found, *(word.rstrip("s")[:STEM] for word in words)]

@@ -76,6 +76,8 @@ _LIMITS: Final = (
     re.compile(r"([\d,]{3,}) (?:tokens )?maximum|<= ([\d,]{3,})|length should be \[\d+, ?(\d{3,})\]"),
     re.compile(r"(?:>|exceeds?|than|of|at most)(?!ed by)\D{0,40}?([\d,]{3,}) (?:tokens )?(?:maximum|context|limit)?"),
 )
+_IN_TOKENS: Final = re.compile(r"token|context|n_ctx|model_len", re.IGNORECASE)
+_IN_OTHERS: Final = re.compile(r"\b(?:strings?|char(?:acter)?s?|bytes?|[kmg]i?b|arrays?)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +171,8 @@ def refusal(message: str, body: object, param: str | None) -> ModelRefused:
     """
     said = str(_without_echo(body))[:READ_CHARS]
     if (param or "") != "tools" and _TOO_LONG.search(said) and param not in SPARED | FORMS:
-        return ContextTooLong(message, limit_in(said))
+        counts_tokens = _IN_TOKENS.search(said) is not None or _IN_OTHERS.search(said) is None
+        return ContextTooLong(message, limit_in(said) if counts_tokens else None, of_context=counts_tokens)
     named = f"{param or ''} {said}"
     worded = _REFUSES.search(said) is not None
     for name, pattern in _NAMES:

@@ -137,7 +137,7 @@ class MeteredChat(ChatOpenAI):
             raise error
         if isinstance(error, ContextTooLong):
             limit = error.limit or int(count_messages(messages) * 0.75)
-            if limit >= LEAST_CONTEXT:
+            if error.of_context and limit >= LEAST_CONTEXT:
                 self.cards.note(self.card_key, context=limit, context_from="refusal")
             raise error
         name = error.parameter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,17 +65,24 @@ class StandingWishes:
         return Heeded(noted=(await self._keep(user_id, stated, None),), alone=True)
 
     async def heed(
-        self, user_id: str, message: str, interaction_id: str | None, thread_id: str | None
+        self,
+        user_id: str,
+        message: str,
+        interaction_id: str | None,
+        thread_id: str | None,
+        *,
+        left: Set[str] = frozenset(),
     ) -> Heeded | None:
         """Keep or take back what the message wishes; None where it wishes nothing. Raises StoreError.
 
-        The same wish again, of a replayed turn for example, adds nothing.
+        What of the thread is ``left`` did not come before the message. The same wish again, of a replayed turn for
+        example, adds nothing.
         """
         found = wishes_in(message) or await self._by_model(message)
         if not found:
             return None
         if found[0].kind == "take_back":
-            return await self._take_back(user_id, found[0].text, thread_id)
+            return await self._take_back(user_id, found[0].text, thread_id, frozenset(left))
         noted = [await self._keep(user_id, wish, interaction_id) for wish in found]
         return Heeded(noted=tuple(noted), alone=found[0].alone and not any(broken_rule(wish.text) for wish in found))
 
@@ -96,14 +103,14 @@ class StandingWishes:
             await self._personas.pin(user_id, text, origin="wish", said_in=interaction_id, replaces=rivals)
         return f'I will: {text}. (undo: say "forget that")'
 
-    async def _take_back(self, user_id: str, named: str, thread_id: str | None) -> Heeded | None:
+    async def _take_back(self, user_id: str, named: str, thread_id: str | None, left: frozenset[str]) -> Heeded | None:
         wishes = [pin for pin in await self._personas.pins(user_id) if pin.origin == "wish"]
         if named:
             gone = _about(named, wishes)
         elif wishes and thread_id is not None:
-            last = await self._episodic.newest(user_id, 1, Where(thread_id=thread_id))
+            last = await self._episodic.newest(user_id, 1, Where(thread_id=thread_id, exclude=left))
             if not last:  # a new thread goes on from where the user was
-                last = await self._episodic.newest(user_id, 1)
+                last = await self._episodic.newest(user_id, 1, Where(exclude=left))
             gone = [pin for pin in wishes if last and pin.said_in == last[0].id]
         else:
             gone = []

@@ -52,6 +52,7 @@ class Tree(RuleBasedStateMachine):
         return f"answer {self.said}"
 
     def asked(self, question: str, before: tuple[str, ...], out: dict[str, Any]) -> None:
+        assert {recall.interaction.query for recall in out["recalled"]} <= set(before)
         self.before[question] = before
         self.ids[question] = out["interaction_id"]
         self.answers[question] = out["messages"][-1].text

@@ -17,6 +17,7 @@ from personaagent.graph.services import Services
 from personaagent.memory.forgetting import Selection
 from personaagent.memory.portability import export_user, import_user
 from personaagent.ports import Where
+from personaagent.turn import REMEMBERED
 from personaagent.types import Interaction
 from scripted import ScriptedModels
 
@@ -110,6 +111,56 @@ async def test_an_edited_message_leaves_the_old_one_behind(build: Build, first: 
     assert "And of trams" not in [recall.interaction.query for recall in found]
     assert len(await chat.all()) == 3
     assert await services.interactions.waiting("ann") == len(expected)
+
+
+async def test_a_turn_recalls_neither_what_it_takes_the_place_of_nor_what_it_leaves(build: Build) -> None:
+    services = build(answering("a", "b", "c", "d", "e", "f"))
+    other = Chat(services, "other")
+    await other.ask("I love trams")
+    chat = Chat(services)
+    await chat.ask("I love the trams of Lisbon")
+    asked = await chat.ask("I love old trams, which one shall I ride?")
+    await services.episodic.feedback("ann", asked["interaction_id"], Feedback(ground_truth="28", source="correction"))
+
+    def recalled(out: dict[str, Any]) -> set[str]:
+        return {recall.interaction.query for recall in out["recalled"]}
+
+    anew = await chat.regenerate("I love old trams, which one shall I ride?")
+    assert recalled(anew) == {"I love trams", "I love the trams of Lisbon"}
+    edited = await chat.edit("I love old trams, which one shall I ride?", "I love new trams, which one shall I ride?")
+    assert recalled(edited) == {"I love trams", "I love the trams of Lisbon"}
+    first = await chat.edit("I love the trams of Lisbon", "I love the trams of Porto")
+    assert recalled(first) == {"I love trams"}
+
+
+async def test_the_recall_tool_does_not_find_what_the_turn_takes_the_place_of(build: Build) -> None:
+    call = {"name": "recall", "args": {"query": "trams"}, "id": "c1", "type": "tool_call"}
+    services = build(ScriptedModels(agent=["a", "b", AIMessage("", tool_calls=[call]), "done"]))
+    chat = Chat(services)
+    await chat.ask("I love trams of Lisbon")
+    await chat.ask("I love trams of Berlin")
+    out = await chat.edit("I love trams of Berlin", "Which trams do I love?")
+    (found,) = [m.text for m in out["messages"] if m.type == "tool"]
+    assert "Lisbon" in found and "Berlin" not in found
+
+
+async def test_forget_that_is_about_the_message_before_it_in_its_branch(build: Build) -> None:
+    chat = Chat(services := build(answering("a", "b", "c")))
+    await chat.ask("From now on answer in one sentence. What is Rust?")
+    await chat.ask("And Go?")
+    out = await chat.edit("And Go?", "Forget that")
+    assert out["noted"] == ["I no longer hold to: answer in one sentence."]
+    assert await services.personas.pins("ann") == []
+
+
+async def test_an_edit_in_a_long_thread_leaves_its_beginning_in_sight(build: Build) -> None:
+    services = build(ScriptedModels(agent=lambda messages, tools: f"to {messages[-1].text}", tool_calling=False))
+    chat = Chat(services)
+    for number in range(REMEMBERED + 4):
+        await chat.ask(f"Topic {number}?")
+    await chat.edit(f"Topic {REMEMBERED + 3}?", "Another topic?")
+    sight = await services.episodic.newest("ann", 200)
+    assert [i.query for i in sight] == [*(f"Topic {n}?" for n in range(REMEMBERED + 3)), "Another topic?"]
 
 
 async def test_a_label_that_an_abandoned_message_gave_goes_with_it(build: Build) -> None:

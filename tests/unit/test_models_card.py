@@ -172,6 +172,26 @@ async def test_a_refused_context_names_its_size_and_is_remembered(said: str, lim
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        "Invalid 'messages[0].content': string too long. Expected a string with maximum length 10485760, but got a "
+        "string with length 12582912 instead.",
+        "Invalid 'messages': array too long. Expected an array with maximum length 2048, but got 2049.",
+        "request is too large: 4194304 bytes maximum",
+        "input is too long: at most 100000 characters",
+    ],
+)
+async def test_a_limit_of_something_else_is_no_context(said: str) -> None:
+    with endpoint(lambda body: refusing(said)) as (url, _):
+        models = models_at(url)
+        with pytest.raises(ContextTooLong) as caught:
+            await (await models.chat("agent")).ainvoke([HumanMessage("word " * 2_000)])
+        card = await models.card("simulator")
+        await models.close()
+    assert (caught.value.limit, card.context) == (None, None)
+
+
+@pytest.mark.parametrize(
     ("routes", "context"),
     [
         ({"/props": {"default_generation_settings": {"n_ctx": 4096}, "total_slots": 1}}, 4096),

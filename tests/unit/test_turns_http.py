@@ -186,6 +186,53 @@ async def test_a_turn_that_fails_in_the_place_of_another_leaves_it_there(own_set
         assert await sight(services) == ["one"]
 
 
+@pytest.mark.parametrize("text", ["I love trams, which one?", "I love buses, which one?"])
+async def test_what_a_turn_takes_the_place_of_is_not_recalled(services: Services, text: str) -> None:
+    browser = Browser(services)
+    kept = await ask(browser, ANN, "I love trams of Lisbon, do you?", thread_id="t")
+    old = await ask(browser, ANN, "I love trams, which one?", thread_id="t")
+    await ask(browser, ANN, "I love the tram 28", thread_id="t")
+    label = {"ground_truth": "the 28", "source": "edit"}
+    await browser.http.post(f"/api/v1/me/memories/{old['interaction_id']}/feedback", json=label, headers=ANN)
+    new = await ask(browser, ANN, text, thread_id="t", instead_of=old["interaction_id"])
+    assert [memory["id"] for memory in new["recalled"]] == [kept["interaction_id"]]
+
+
+async def complete(browser: Browser, *said: str, thread: str = "t") -> dict[str, Any]:
+    """Ask in OpenAI's form; the messages are the user's and the assistant's in turn."""
+    messages = [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(said)]
+    body = {"messages": messages, "metadata": {"thread_id": thread}}
+    response = await browser.http.post("/v1/chat/completions", json=body, headers=ANN)
+    assert response.status_code == 200, response.text
+    told: dict[str, Any] = response.json()["personaagent"]
+    return told
+
+
+async def test_a_client_that_sends_the_conversation_edits_and_asks_anew(services: Services) -> None:
+    browser = Browser(services)
+    first = await complete(browser, "I love trams")
+    talk = ("I love trams", first["answer"])
+    old = await complete(browser, *talk, "I love trams of Lisbon, and you?")
+    await complete(browser, *talk, "I love trams of Lisbon, and you?", "Yes.", "I love the tram 28")
+    anew = await complete(browser, *talk, "I love trams of Lisbon, and you?")
+    assert anew["interaction_id"] == old["interaction_id"]
+    assert [memory["id"] for memory in anew["recalled"]] == [first["interaction_id"]]
+    edited = await complete(browser, *talk, "I love trams of Porto, and you?")
+    assert [memory["id"] for memory in edited["recalled"]] == [first["interaction_id"]]
+    assert await sight(services) == ["I love trams", "I love trams of Porto, and you?"]
+    again = await complete(browser, *talk, "I love trams of Lisbon, and you?", "Yes.", "And buses?")
+    assert await sight(services) == ["I love trams", "I love trams of Lisbon, and you?", "And buses?"]
+    assert edited["interaction_id"] not in [memory["id"] for memory in again["recalled"]]
+
+
+async def test_a_client_that_sends_no_conversation_leaves_nothing_of_its_thread(services: Services) -> None:
+    browser = Browser(services)
+    for text in ("I love trams", "I love buses", "I love trams"):
+        await complete(browser, text)
+    await complete(browser, "Something that was never asked", "Yes.", "I love trains")
+    assert await sight(services) == ["I love trams", "I love buses", "I love trams", "I love trains"]
+
+
 async def test_a_picture_reaches_the_model_and_memory_has_that_there_was_one(services: Services) -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
     shown = {"role": "user", "content": [{"type": "text", "text": "What is this?"}, picture]}

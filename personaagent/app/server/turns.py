@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
@@ -32,6 +33,7 @@ from personaagent.types import Interaction, Section, ToolTrace, Usage
 
 EARLIER_TURNS: Final = 40  # newest of a thread that are put before the model, as far as its budget takes them
 WAITING_S: Final = 600.0
+MAX_BRANCHED: Final = 200  # newest of a thread, on all its branches, among which a client's messages are found
 MAX_WAITING: Final = 8  # turns of a user that wait for a decision
 
 
@@ -154,6 +156,30 @@ def _asked(question: Question, former: Interaction | None) -> HumanMessage:
     return HumanMessage(text, id=former.metadata.get(MESSAGE_KEY) if anew and former is not None else None)
 
 
+def _recognized(
+    past: Sequence[Interaction], earlier: Sequence[Said], text: str
+) -> tuple[dict[int, str], Interaction | None]:
+    """The message id of each earlier message that is one of the turns in ``past``, and the turn that is asked anew.
+
+    From the newest back, and no further than all are found: what a turn leaves is certain only then.
+    """
+    ids: dict[int, str] = {}
+    last, until = 0, len(past)
+    for place in reversed([place for place, one in enumerate(earlier) if one.role == "user"]):
+        found = [at for at in range(until) if _same(past[at].query, earlier[place].text)]
+        if not found:
+            break
+        until = found[-1]
+        last = last if ids else until
+        ids[place] = past[until].metadata[MESSAGE_KEY]
+    following = next((turn for turn in past[last + 1 :] if not turn.abandoned), None) if ids else None
+    return ids, following if following is not None and _same(following.query, text) else None
+
+
+def _same(kept: str, said: str) -> bool:
+    return kept.split() == said.split()
+
+
 class Turns:
     """Answers the turns of all users of one process."""
 
@@ -168,7 +194,10 @@ class Turns:
         Raises TooManyTurns, UnknownInteraction and what ``User.stream`` raises.
         """
         former = await self._former(user_id, question) if question.instead_of else None
-        earlier = await self._earlier(user_id, question, former)
+        if question.earlier is None:
+            earlier = await self._earlier(user_id, question, former)
+        else:
+            earlier, former = await self._told(user_id, question, question.earlier)
         events = self._agent.user(user_id).stream_after(
             _asked(question, former),
             earlier,
@@ -279,8 +308,6 @@ class Turns:
         Where a turn takes the place of another, the messages have the ids by which the thread's branches are told
         apart. Otherwise they have none: of two that are asked at once neither leaves the other.
         """
-        if question.earlier is not None:
-            return [HumanMessage(one.text) if one.role == "user" else AIMessage(one.text) for one in question.earlier]
         where = Where(thread_id=question.thread_id, before=former.created_at if former is not None else None)
         try:
             past = await self._agent.services.episodic.newest(user_id, EARLIER_TURNS, where)
@@ -292,6 +319,24 @@ class Turns:
             if answer := spoken(turn):
                 messages.append(AIMessage(answer))
         return messages
+
+    async def _told(
+        self, user_id: str, question: Question, earlier: Sequence[Said]
+    ) -> tuple[list[AnyMessage], Interaction | None]:
+        """What was said before as the client tells it, and the thread's turn that is asked anew, if one is.
+
+        Messages that are turns of the thread have the ids of these, by which its branches are told apart.
+        """
+        past: list[Interaction] = []
+        if question.context.personalize and any(one.role == "user" for one in earlier):
+            where = Where(thread_id=question.thread_id, abandoned=None)
+            with suppress(StoreError):
+                past = await self._agent.services.episodic.newest(user_id, MAX_BRANCHED, where)
+        ids, anew = _recognized([turn for turn in past if MESSAGE_KEY in turn.metadata], earlier, question.text)
+        return [
+            HumanMessage(one.text, id=ids.get(place)) if one.role == "user" else AIMessage(one.text)
+            for place, one in enumerate(earlier)
+        ], anew
 
     def _keep_waiting(self, user_id: str, thread_id: str, turn_id: str, turn: Turn, usage: Usage) -> None:
         self._sweep()
