@@ -122,7 +122,9 @@ class Services:
         self.weighing = Weighing(self.interactions)
         self.semantic = LedgerSemanticMemory(self.facts, self.embedder, token_budget=self.settings.profile_token_budget)
         self.personas = LedgerPersonaStore(self.database)
-        self.forgetter = Forgetter(self.database, self.indexer, drain_spool=self.episodic.drain_spool)
+        self.forgetter = Forgetter(
+            self.database, self.indexer, drain_spool=self.episodic.drain_spool, search=self.episodic.search
+        )
         self.seeds = Seeds(self.personas, self.semantic, self.episodic)
         self.statements = Statements(self.episodic, self.facts, self.forgetter)
 

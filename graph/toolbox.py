@@ -39,7 +39,7 @@ def build_toolbox(
         semantic,
         remember=statements.remember,
         correct=statements.correct,
-        forget=statements.forget,
+        forget=statements,
         wikipedia_pages=settings.wikipedia_pages,
         searxng_url=settings.searxng_url,
     )

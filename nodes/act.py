@@ -16,7 +16,7 @@ from personaagent.inputs import user_of
 from personaagent.state import RespondState
 from personaagent.tools.addresses import known_addresses
 from personaagent.tools.approval import Decision, approval_request, parse_decisions
-from personaagent.tools.registry import ActionSpaces
+from personaagent.tools.registry import ActionSpaces, Result
 from personaagent.tools.space import ActionSpace
 from personaagent.turn import personalized
 from personaagent.types import ToolTrace
@@ -37,8 +37,8 @@ async def act(
 
     A call outside the user's action space is refused here a second time, whatever was bound. Tools with side effects,
     and calls to addresses that only the model names, wait for the user's approval: the graph is interrupted once for
-    all of a step, before anything runs. In a simulation they are frozen instead, and memory tools see only what came
-    before.
+    all of a step, before anything runs, and says what the calls would do where their tools can tell. In a simulation
+    they are frozen instead, and memory tools see only what came before.
     """
     user_id, before = user_of(runtime), state.get("before")
     personal = personalized(state, runtime.context)
@@ -47,14 +47,14 @@ async def act(
     calls = message.tool_calls if isinstance(message, AIMessage) else []
     known = known_addresses(state["messages"], space.searches)
     asked = [] if before else [c for c in calls if await actions.needs_approval(space, user_id, c, known)]
-    decisions = _ask(space, asked, config)
-    for call, decision in zip(asked, decisions, strict=True):
-        if decision.remember:
-            await approve_for_good(user_id, call["name"])
-    decided = {call["id"]: decision for call, decision in zip(asked, decisions, strict=True)}
+    decided = await _decided(asked, space, user_id, actions, config)
+    for name in [c["name"] for c in asked if getattr(decided[c["id"]], "remember", False)]:
+        await approve_for_good(user_id, name)
 
     async def run(call: ToolCall) -> tuple[ToolMessage, ToolTrace]:
         decision = decided.get(call["id"], NOT_ASKED)
+        if not isinstance(decision, Decision):
+            return _message(call, decision[0]), decision[1]
         if decision.verb == "reject":
             text = f"The user did not allow {call['name']}. {decision.message}".strip()
             return _message(call, text), ToolTrace(name=call["name"], arguments=call["args"], outcome="rejected")
@@ -77,14 +77,26 @@ async def act(
     return {"messages": [answer for answer, _ in results], "trace": [*state.get("trace", []), *traces]}
 
 
-def _ask(space: ActionSpace, calls: Sequence[ToolCall], config: RunnableConfig) -> list[Decision]:
-    """What the user decides about each call; nobody can be asked in a run that keeps no thread."""
-    if not calls:
-        return []
-    if "thread_id" not in config.get("configurable", {}):
-        return [Decision(verb="reject", message="Nobody could be asked: the run has no thread.")] * len(calls)
-    asked = [(spec, call["args"]) for call in calls if (spec := space.get(call["name"]))]
-    return parse_decisions(interrupt(approval_request(asked)), len(calls))
+async def _decided(
+    calls: Sequence[ToolCall], space: ActionSpace, user_id: str, actions: ActionSpaces, config: RunnableConfig
+) -> dict[str | None, Decision | Result]:
+    """What the user decides about each call that they are asked about, or how a call failed that could not be shown.
+
+    Nobody can be asked in a run that keeps no thread.
+    """
+    seen = {call["id"]: await actions.preview(space, user_id, call) for call in calls}
+    decided: dict[str | None, Decision | Result] = {
+        key: told for key, told in seen.items() if not isinstance(told, str)
+    }
+    asked = [call for call in calls if call["id"] not in decided]
+    if asked and "thread_id" not in config.get("configurable", {}):
+        answers = [Decision(verb="reject", message="Nobody could be asked: the run has no thread.")] * len(asked)
+    elif asked:
+        told = [(spec, c["args"], str(seen[c["id"]])) for c in asked if (spec := space.get(c["name"]))]
+        answers = parse_decisions(interrupt(approval_request(told)), len(asked))
+    else:
+        answers = []
+    return decided | {call["id"]: answer for call, answer in zip(asked, answers, strict=True)}
 
 
 def _message(call: ToolCall, text: str) -> ToolMessage:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
 from langgraph.runtime import Runtime
 
 from personaagent.context import Context
@@ -22,6 +22,8 @@ from personaagent.ports import Models, Role, Where
 from personaagent.room import Room
 from personaagent.state import RespondState
 from personaagent.tools.calls import nothing_new
+from personaagent.tools.forget import NAME as FORGET
+from personaagent.tools.forget import matter_of
 from personaagent.tools.need import offered
 from personaagent.tools.registry import ActionSpaces
 from personaagent.tools.space import ActionSpace
@@ -32,6 +34,8 @@ Weigh = Callable[[str, Where], Awaitable[Weights]]  # of the user, by their labe
 _Ask = Callable[..., Awaitable[dict[str, Any]]]  # for an answer, from the number of steps
 Retrieve = Callable[[RespondState, Runtime[Context]], Awaitable[dict[str, Any]]]
 NO_ANSWER = "I could not work out an answer to this. Please ask again, or ask in other words."
+BY_RULE = "forget-what-was-said"  # the id of a call that no model made
+NOT_FORGOTTEN = "Nothing was forgotten."
 LESS = 0.6  # of the context, where the endpoint said that it was too much
 LOOPED = "the small embedded model began to repeat itself, and its answer ends before that"
 NO_LOOPS = {"repeat_penalty": 1.1, "repeat_last_n": 256, "dry_multiplier": 0.8}  # llama.cpp's samplers
@@ -56,8 +60,13 @@ async def reason(
     it is too much it is asked once more with less, and the turn says so. Raises ModelUnreachable, ModelDenied,
     QueryTooLong.
 
+    A message that is nothing but a wish to forget what was said of a matter is answered without a model: the tool is
+    called, which asks the user, and the answer says what became of it.
+
     What was looked up is in no checkpoint: where an approval, a restart or a replay lies between, it is looked up anew.
     """
+    if told := await _forgetting(state, runtime, actions):
+        return told
     role: Role = "simulator" if state.get("before") else "agent"
     found = {} if "recalled" in state or state.get("before") else await retrieve(state, runtime)
     known: Any = {**state, **found}
@@ -74,6 +83,26 @@ async def reason(
         told = await step(room=partial(room, context=less, known=error.limit is not None), card=card)
         note = "context: it was too much for the model, which was asked again with less of what is remembered and said"
         return found | told | {"degraded": [*told.get("degraded", known.get("degraded", [])), note]}
+
+
+async def _forgetting(state: RespondState, runtime: Runtime[Context], actions: ActionSpaces) -> dict[str, Any]:
+    """The call that a wish to forget a matter asks for, then the answer; nothing for any other message."""
+    exchange = state["messages"][turn_start(state["messages"]) :]
+    about = "" if state.get("before") or runtime.context.choices else matter_of(exchange[0].text)
+    if not about or not personalized(state, runtime.context):
+        return {}
+    if len(exchange) == 1:
+        space = await actions.of(user_of(runtime), state.get("persona"), runtime.context.tools, recent=True)
+        if space.get(FORGET) is None:
+            return {}
+        call = ToolCall(name=FORGET, args={"about": about}, id=BY_RULE)
+        return {"messages": [AIMessage("", tool_calls=[call])], "steps": 1}
+    done = exchange[-1]
+    if not isinstance(done, ToolMessage) or done.tool_call_id != BY_RULE:
+        return {}
+    trace = state["trace"][-1]
+    answer = NOT_FORGOTTEN if trace.outcome == "rejected" else trace.brief
+    return {"messages": [AIMessage(answer)], "answer": answer, "steps": 1}
 
 
 async def _step(

@@ -11,16 +11,18 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
 from personaagent.context import Context
-from personaagent.conversation import is_edited
+from personaagent.conversation import FORGOTTEN, is_edited
 from personaagent.errors import InputError, StoreError, UnknownInteraction
 from personaagent.feedback import Feedback
 from personaagent.grounding import mark_used
 from personaagent.head import PREDICTED_KEY
 from personaagent.inputs import user_of
 from personaagent.labels.implicit import reaction
+from personaagent.masking import storable_text
 from personaagent.memory.statements import STATEMENT_KEY, WISH, is_statement
 from personaagent.ports import EpisodicMemory
 from personaagent.state import AgentState
+from personaagent.tools.forget import NAME as FORGET
 from personaagent.tracing.runs import TRACE_KEY, trace_of
 from personaagent.turn import (
     BROKEN_OFF,
@@ -34,10 +36,10 @@ from personaagent.turn import (
     run_of,
     turn_start,
     without,
+    words_of,
 )
-from personaagent.types import Interaction, Persona
+from personaagent.types import Interaction, Kept, Persona
 
-FORGOTTEN = "[forgotten]"
 MAX_MESSAGE_ID = 64  # characters; a longer one is some client's own, and not kept
 DEGRADED_KEY = "degraded"  # of an interaction's metadata: what its answer had to do without
 
@@ -63,8 +65,10 @@ async def write_memory(
     key, thread_id, path = place_of(state["messages"], user_id, config)
     if not personalized(state, context):
         return {"interaction_id": ""}
-    if any(call.name == "forget" and call.outcome == "ok" for call in state.get("trace", [])):
-        return {"interaction_id": "", "messages": await _forgotten(state, user_id, thread_id, episodic)}
+    if ended := {call.outcome for call in state.get("trace", []) if call.name == FORGET}:
+        # whatever came of it, a wish to forget is not remembered in words
+        blanked = await _forgotten(state, user_id, thread_id, episodic) if "ok" in ended else []
+        return {"interaction_id": "", "messages": blanked}
     run = run_of(config, state["messages"])
     metadata = _metadata(state, context, config, run)
     interaction = _turn(state, context, id=key, user_id=user_id, thread_id=thread_id, metadata=metadata)
@@ -80,10 +84,11 @@ async def write_memory(
     except StoreError as error:
         return {"interaction_id": key, "degraded": [*state.get("degraded", []), without("write", error)]}
     written: dict[str, Any] = {"interaction_id": kept.turn.id}
-    if kept.before is None or state.get("statement"):
+    earlier = _spoken_of(state, kept)
+    if earlier is None:
         return written
     try:
-        labelled = await _inferred(kept.before, query_of(state["messages"]), episodic)
+        labelled = await _inferred(earlier, query_of(state["messages"]), episodic)
         if labelled is not None:
             report(labelled)
             await note_label(user_id, context)
@@ -120,6 +125,16 @@ async def _inferred(earlier: Interaction, message: str, episodic: EpisodicMemory
     given = Feedback(ground_truth=found.truth, source="implicit", confidence=found.confidence)
     labelled = await episodic.feedback(earlier.user_id, earlier.id, given)
     return labelled if labelled != earlier else None
+
+
+def _spoken_of(state: AgentState, kept: Kept) -> Interaction | None:
+    """The interaction that this turn may be a reaction to: the one right before it, which memory may not have."""
+    messages = state["messages"]
+    before = [m for m in messages[: turn_start(messages)] if isinstance(m, HumanMessage)]
+    if kept.before is None or state.get("statement") or not before:
+        return None if state.get("statement") else kept.before
+    asked = words_of(before[-1])
+    return kept.before if kept.before.query in (asked, storable_text(asked)) else None
 
 
 async def _forgotten(

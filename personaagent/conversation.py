@@ -24,6 +24,7 @@ from personaagent.types import Interaction, Recall, UserProfile
 SMALL_HISTORY_TOKENS = 500  # of the earlier conversation, for the small embedded model
 SMALL_EXAMPLES = 2  # labelled memories that it is shown, in free text
 EXAMPLE_CHARS = 160  # of a labelled memory that is shown as an example, about 40 tokens
+FORGOTTEN = "[forgotten]"  # in place of a message's words
 EDITED_CHARS = 1_000  # of an edited answer that is shown as an example; a longer one is only quoted
 
 
@@ -202,9 +203,16 @@ def _line(recall: Recall) -> str:
 
 
 def _spoken(messages: Sequence[AnyMessage]) -> list[BaseMessage]:
-    """What user and assistant said before, no tool talk, roles alternating from a user's message on."""
+    """What user and assistant said before, no tool talk, roles alternating from a user's message on.
+
+    What was forgotten is left out, with the reply to the wish to forget it, which may name it.
+    """
     said: list[BaseMessage] = []
+    gone = False
     for message in messages:
+        gone = message.content == FORGOTTEN if isinstance(message, HumanMessage) else gone
+        if gone:
+            continue
         if isinstance(message, HumanMessage) and (text := words_of(message)):
             said.append(HumanMessage(text))
         elif isinstance(message, AIMessage) and (text := text_of(message)).strip():

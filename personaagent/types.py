@@ -6,7 +6,7 @@ user's interactions totally, so one timestamp is a sufficient cut: everything be
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -195,6 +195,11 @@ def clauses_of(sections: Sections) -> list[Clause]:
 def evidence_of(sections: Sections) -> tuple[str, ...]:
     """The ids of all interactions that any clause stands on, each once, in order of appearance."""
     return tuple(dict.fromkeys(i for clause in clauses_of(sections) for i in clause.evidence))
+
+
+def stands_on(sections: Sections, ids: Collection[str], matter: Container[str] = ()) -> bool:
+    """Whether any clause stands on one of these interactions, or is in the matter."""
+    return any(clause.text in matter or not set(ids).isdisjoint(clause.evidence) for clause in clauses_of(sections))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

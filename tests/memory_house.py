@@ -115,7 +115,9 @@ class House:
             self.interactions, self.indexer, self.index, self.embedder, half_life_days=180, spool=self.spool
         )
         self.semantic = LedgerSemanticMemory(self.facts, self.embedder, token_budget=100)
-        self.forgetter = Forgetter(self.database, self.indexer, drain_spool=self.episodic.drain_spool)
+        self.forgetter = Forgetter(
+            self.database, self.indexer, drain_spool=self.episodic.drain_spool, search=self.episodic.search
+        )
 
     def index_down(self, error: PersonaAgentError | None = None) -> None:
         self.index.error = error or IndexUnavailable("the index is down")

@@ -41,25 +41,30 @@ def needs_approval(
     An approval for good holds for what the tool changes, never for where it reaches: ``known`` addresses only.
     """
     reaches = spec.outward and bool(unknown_addresses(arguments, known))
-    return reaches or (spec.side_effects and not spec.in_any(approved))
+    asks = any(arguments.get(name) for name in spec.always_asks)
+    return reaches or asks or (spec.side_effects and not spec.in_any(approved))
 
 
-def approval_request(calls: Sequence[tuple[ToolSpec, Mapping[str, Any]]]) -> dict[str, Any]:
-    """What ``interrupt`` is given for the calls of a step, each its tool and arguments: one question in both forms."""
+def approval_request(calls: Sequence[tuple[ToolSpec, Mapping[str, Any], str]]) -> dict[str, Any]:
+    """What ``interrupt`` is given for the calls of a step: one question in both forms.
+
+    Each call is its tool, its arguments, and what it would do, as the tool's ``preview`` says.
+    """
     requests = [
         {
             "name": spec.name,
             "args": dict(arguments),
-            "description": f"Your agent wants to use {spec.name}: {spec.description}",
+            "description": f"Your agent wants to use {spec.name}: {spec.description}" + (f"\n{seen}" if seen else ""),
         }
-        for spec, arguments in calls
+        | ({"preview": seen} if seen else {})
+        for spec, arguments, seen in calls
     ]
     first = requests[0]
     return {
         "action_requests": requests,
         "review_configs": [
             {"action_name": name, "allowed_decisions": ["approve", "edit", "reject"]}
-            for name in dict.fromkeys(spec.name for spec, _ in calls)
+            for name in dict.fromkeys(spec.name for spec, *_ in calls)
         ],
         "action_request": {"action": first["name"], "args": first["args"]},
         "config": {"allow_accept": True, "allow_edit": True, "allow_respond": True, "allow_ignore": True},

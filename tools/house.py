@@ -14,7 +14,7 @@ from personaagent.tools.calculator import calculator_tool
 from personaagent.tools.calendar_ics import calendar_tool
 from personaagent.tools.correct import Correct, correct_tool
 from personaagent.tools.current_time import current_time_tool
-from personaagent.tools.forget import Forget, forget_tool
+from personaagent.tools.forget import Forgetting, forget_tool
 from personaagent.tools.mcp import McpServer
 from personaagent.tools.notes import notes_tool
 from personaagent.tools.page import PageReader, page_tool
@@ -74,7 +74,7 @@ def default_tools(
     *,
     remember: Remember | None = None,
     correct: Correct | None = None,
-    forget: Forget | None = None,
+    forget: Forgetting | None = None,
     wikipedia_pages: Path | None = None,
     searxng_url: str | None = None,
 ) -> list[ToolSpec]:

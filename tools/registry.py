@@ -110,6 +110,16 @@ class ActionSpaces:
             spec, raw if isinstance(raw, Mapping) else {}, (await self._grants.of(user_id)).approved, known
         )
 
+    async def preview(self, space: ActionSpace, user_id: str, call: Mapping[str, Any]) -> str | Result:
+        """What the tool says that this call would do, "" where it says nothing; its result where that has failed."""
+        spec, raw = space.get(str(call.get("name"))), call.get("args", {})
+        if spec is None or spec.preview is None:
+            return ""
+        try:
+            return await spec.preview(ToolCall(user_id=user_id, arguments=spec.check(raw)))
+        except (ToolFault, PersonaAgentError) as fault:
+            return _told(spec.name, raw, "error", f"{spec.name} failed: {fault}")
+
     async def execute(
         self,
         space: ActionSpace,

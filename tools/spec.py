@@ -47,6 +47,8 @@ class ToolSpec:
     ``tools.addresses``); those that one which ``searches`` gives may be reached without asking. ``retries`` counts
     further tries after transient faults, all within ``timeout_s``.
     ``cost`` is a relative price (0: local, 1: a network request) for reports. ``run`` may raise ToolFault.
+    What ``preview`` says of a call is shown to the user who is asked about it; where it raises, the call has failed. A
+    call with an argument that ``always_asks`` is asked about whatever was approved for good.
     """
 
     name: str
@@ -61,6 +63,8 @@ class ToolSpec:
     timeout_s: float = 20.0
     retries: int = 0
     cost: float = 0.0
+    preview: Callable[[ToolCall], Awaitable[str]] | None = None
+    always_asks: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.side_effects and self.retries:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
+from personaagent.conversation import FORGOTTEN
 from personaagent.errors import InvalidLabel, PersonaAgentError
 from personaagent.library.agent import PersonaAgent
 from personaagent.library.turn import Event, Turn
@@ -18,6 +19,7 @@ from personaagent.persona.proposers.edits import WINDOW
 from personaagent.persona.rule_offer import offered_rule, rule_of_edits
 from personaagent.ports import Where
 from personaagent.scheduling import READING
+from personaagent.tools.forget import NAME as FORGET
 from personaagent.types import Fact, Interaction, clauses_of
 
 if TYPE_CHECKING:
@@ -170,12 +172,18 @@ class Conversation:
         turn = self.last
         assert turn is not None  # noqa: S101 (a stream of events ends with a turn)
         if turn.answer and not turn.approvals:
-            self._earlier += [HumanMessage(turn.query), AIMessage(turn.answer)]
+            self._said(turn)
         if turn.noted:
             for pin in await self.user.pins():
                 if pin.said_in == turn.id:
                     self._undo.append((f"the wish: {pin.text}", lambda key=pin.id: self.user.unpin(key)))  # type: ignore[misc]
         return turn
+
+    def _said(self, turn: Turn) -> None:
+        """Go on from that turn; after a forgetting only from it, since what of the others is gone is not known here."""
+        forgot = any(call.name == FORGET and call.outcome == "ok" for call in turn.tools)
+        before = [] if forgot else self._earlier
+        self._earlier = [*before, HumanMessage(FORGOTTEN if forgot else turn.query), AIMessage(turn.answer)]
 
     def _done(self, done: Done) -> None:
         """Tell this user what background work has brought them; a worker carries out others' too."""

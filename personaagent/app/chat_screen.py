@@ -203,8 +203,9 @@ def whole_blocks(text: str) -> int:
 
 
 def asked(approval: Approval) -> str:
-    """A call that waits, in words: the tool, and what it is to do."""
-    return clean(f"{approval.tool}: " + ", ".join(f"{name} {value}" for name, value in approval.arguments.items()))
+    """A call that waits, in words: the tool, what it is to do, and what that would do."""
+    call = f"{approval.tool}: " + ", ".join(f"{name} {value}" for name, value in approval.arguments.items())
+    return clean("\n".join([call, *approval.preview.splitlines()]))
 
 
 def note(turn: Turn) -> None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from personaagent.app import cli_archive
-from personaagent.app.cli_run import Home, Json, User, Yes, confirm, run_as
+from personaagent.app.cli_run import Home, Json, User, Yes, confirm, run_as, stderr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from personaagent.library.values import Memories
-    from personaagent.memory.forgetting import ForgetReport
+    from personaagent.memory.forgetting import ForgetPreview, ForgetReport
     from personaagent.types import Fact, Recall
 
 app = typer.Typer(help="Search, list, forget, export and import memories.", no_args_is_help=True)
@@ -100,43 +100,56 @@ def forget(
     task: Task = None,
     since: Since = None,
     before: Before = None,
+    about: Annotated[str | None, typer.Option("--about", help="What has all of these words, shown first.")] = None,
     everything: Annotated[bool, typer.Option("--everything", help="All that is known of the user.")] = False,
     yes: Yes = False,
     json_: Json = False,
     home: Home = None,
 ) -> None:
     """Forget memories and what was derived from them; a report says what went."""
-    ranged = any(given is not None for given in (task, since, before))
-    if not (interaction or ranged or everything):
+    where: dict[str, Any] = {"task": task, "since": since, "before": before, "about": about}
+    parts = interaction or any(given is not None for given in where.values())
+    if not (parts or everything):
         raise typer.BadParameter(
-            "say what to forget", param_hint="--interaction / --task / --since / --before / --everything"
+            "say what to forget", param_hint="--interaction / --task / --since / --before / --about / --everything"
         )
-    if everything and (interaction or ranged):
+    if everything and parts:
         raise typer.BadParameter("everything is not a part", param_hint="--everything")
-    confirm(f"Forget {'everything' if everything else 'these memories'} of {user} for good?", yes=yes)
-
-    def view(report: ForgetReport) -> Any:
-        from personaagent.app.render import pairs_view
-
-        return pairs_view(
-            [
-                ("interactions", len(report.interactions)),
-                ("facts", f"{len(report.facts_deleted)} gone, {len(report.facts_trimmed)} trimmed"),
-                ("persona", _persona_told(report)),
-                ("candidates, critiques", f"{report.candidates}, {report.critiques}"),
-                ("jobs, pins", f"{report.jobs}, {report.pins}"),
-                *[("unknown", unknown) for unknown in report.unknown],
-                *[("still there", remains) for remains in report.remains],
-            ]
-        )
-
-    where: dict[str, Any] = {"task": task, "since": since, "before": before}
+    nothing = about is not None and not _shown(user, home, tuple(interaction or ()), **where)
+    confirm(f"Forget {'everything' if everything else 'these memories'} of {user} for good?", yes=yes or nothing)
     run_as(
         user,
         lambda user: user.forget(*(interaction or ()), everything=everything, **where),
         home=home,
         json_=json_,
-        show=view,
+        show=_report_view,
+    )
+
+
+def _shown(user_id: str, home: Home, ids: tuple[str, ...], **where: Any) -> ForgetPreview:
+    """What would go, put out beside the command's result."""
+    return run_as(
+        user_id,
+        lambda user: user.preview_forget(*ids, **where),
+        home=home,
+        json_=False,
+        show=lambda seen: stderr().print(str(seen), markup=False),
+    )
+
+
+def _report_view(report: ForgetReport) -> Any:
+    from personaagent.app.render import pairs_view
+
+    return pairs_view(
+        [
+            ("interactions", len(report.interactions)),
+            ("facts", f"{len(report.facts_deleted)} gone, {len(report.facts_trimmed)} trimmed"),
+            ("persona", _persona_told(report)),
+            ("candidates, critiques", f"{report.candidates}, {report.critiques}"),
+            ("jobs, pins", f"{report.jobs}, {report.pins}"),
+            *[("unknown", unknown) for unknown in report.unknown],
+            *[("still there", remains) for remains in report.remains],
+        ]
     )
 
 

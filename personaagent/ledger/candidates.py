@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import known_ids
 from personaagent.ledger.rows import from_micros, sections_json, sections_of, to_micros
 from personaagent.ledger.tables import candidates
-from personaagent.types import Candidate, Verdict, evidence_of
+from personaagent.types import Candidate, Verdict, evidence_of, stands_on
 
 
 class Candidates:
@@ -72,13 +72,13 @@ class Candidates:
         rows = await self._database.run_read(lambda connection: connection.execute(query).mappings().all())
         return [dated for dated in map(_dated, rows) if (v := dated[1].verdict) and v.wins + v.losses + v.ties]
 
-    async def drop_evidence(self, user_id: str, ids: Collection[str]) -> int:
-        """Delete those that stand on any of these interactions; returns how many."""
+    async def drop_evidence(self, user_id: str, ids: Collection[str], matter: Container[str] = ()) -> int:
+        """Delete those that stand on any of these interactions or speak of the matter; returns how many."""
         query = select(candidates.c.seq, candidates.c.sections).where(candidates.c.user_id == user_id)
         async with self._database.write(user_id) as connection:
             rows = (await connection.execute(query)).all()
             wanted = set(ids)
-            gone = [seq for seq, sections in rows if not wanted.isdisjoint(evidence_of(sections_of(sections)))]
+            gone = [seq for seq, sections in rows if stands_on(sections_of(sections), wanted, matter)]
             await connection.execute(delete(candidates).where(candidates.c.seq.in_(gone)))
         return len(gone)
 

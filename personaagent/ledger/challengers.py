@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
@@ -11,7 +11,7 @@ from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import known_ids
 from personaagent.ledger.rows import from_micros, sections_json, sections_of, to_micros
 from personaagent.ledger.tables import challengers, personas
-from personaagent.types import Challenger, evidence_of
+from personaagent.types import Challenger, evidence_of, stands_on
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -75,8 +75,8 @@ class Challengers:
             if rows:
                 await connection.execute(insert(challengers), rows)
 
-    async def drop_evidence(self, user_id: str, ids: Collection[str]) -> int:
-        """Delete those that stand on any of these interactions or were judged by them; returns how many."""
+    async def drop_evidence(self, user_id: str, ids: Collection[str], matter: Container[str] = ()) -> int:
+        """Delete those that stand on these interactions, were judged by them or speak of the matter; says how many."""
         gone = set(ids)
         query = select(challengers.c.id, challengers.c.sections, challengers.c.judged)
         async with self._database.write(user_id) as connection:
@@ -84,7 +84,7 @@ class Challengers:
             hit = [
                 one
                 for one, sections, judged in rows
-                if gone.intersection((*judged, *evidence_of(sections_of(sections))))
+                if gone.intersection(judged) or stands_on(sections_of(sections), gone, matter)
             ]
             mine = challengers.c.user_id == user_id, challengers.c.id.in_(hit)
             await connection.execute(delete(challengers).where(*mine))

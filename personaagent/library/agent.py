@@ -70,6 +70,7 @@ class PersonaAgent:
         self._folder: TemporaryDirectory[str] | None = None
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._threads: defaultdict[str, set[str]] = defaultdict(set)  # of each user, named ones
+        self._stale: defaultdict[str, set[str]] = defaultdict(set)  # of each user, that say what was forgotten
         self._on_done: Callable[[Done], None] = lambda _: None
         self._working: asyncio.Task[None] | None = None
         self._wanted = False
@@ -79,7 +80,7 @@ class PersonaAgent:
     def over(cls, services: Services, **how: Any) -> PersonaAgent:
         """An agent over services that are there already; closing it closes them."""
         agent = cls(settings=services.settings, **how)
-        agent._services = services
+        agent._take(services)
         return agent
 
     async def __aenter__(self) -> Self:
@@ -97,7 +98,7 @@ class PersonaAgent:
                 from personaagent.models.own_embedder import own_embedder
 
                 embedder = await own_embedder(self._embedder)
-            self._services = await asyncio.to_thread(self._made, embedder)
+            self._take(await asyncio.to_thread(self._made, embedder))
         if self._background_wanted:
             self.start_background()
 
@@ -177,8 +178,17 @@ class PersonaAgent:
         for thread_id in {*thread_ids, *(mine if everything else ())}:
             await self._checkpointer.adelete_thread(thread_id)
             mine.discard(thread_id)
+            self._stale[user_id].discard(thread_id)
+
+    async def drop_stale(self, user_id: str, but: str) -> None:
+        """Delete the threads that say what a tool made forgotten, ``but`` that in which it did: there the turn has."""
+        await self.drop_threads(user_id, self._stale.pop(user_id, set()) - {but})
 
     # --- parts
+
+    def _take(self, services: Services) -> None:
+        self._services = services
+        services.forgetter.on_threads = lambda user_id, threads: self._stale[user_id].update(threads)
 
     def _made(self, embedder: Embedder | None) -> Services:
         from personaagent.graph.services import Services

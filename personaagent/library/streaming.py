@@ -90,4 +90,5 @@ def _approval(request: dict[str, Any]) -> Approval:
         tool=str(request.get("name", "")),
         arguments=dict(request.get("args") or {}),
         description=str(request.get("description", "")),
+        preview=str(request.get("preview", "")),
     )

@@ -302,17 +302,22 @@ class User:
         """Delete a fact for good; returns how many records went. Raises UnknownFact."""
         return await self._services.statements.forget(self.id, fact_id)
 
-    async def preview_forget(self, *ids: str, everything: bool = False, **where: Any) -> ForgetPreview:
+    async def preview_forget(
+        self, *ids: str, everything: bool = False, about: str | None = None, **where: Any
+    ) -> ForgetPreview:
         """What ``forget`` would take; nothing is changed. Raises UnknownInteraction, InputError."""
-        return await self._services.forgetter.preview(self.id, self._selection(ids, everything, where))
+        return await self._services.forgetter.preview(self.id, self._selection(ids, everything, about, where))
 
-    async def forget(self, *ids: str, everything: bool = False, **where: Any) -> ForgetReport:
+    async def forget(self, *ids: str, everything: bool = False, about: str | None = None, **where: Any) -> ForgetReport:
         """Forget interactions by id, by ``task``, ``since``, ``before`` and ``thread``, or everything, for good.
+
+        ``about`` ("my divorce") takes what was said of a matter: interactions, and facts and clauses, that have all of
+        its words, in any of their forms; look at ``preview_forget`` first.
 
         Goes with them whatever stood on them: facts, clauses, vectors, threads of conversation. Raises InputError
         where nothing, or everything and a part, is selected; UnknownInteraction where none of the ids is known.
         """
-        selection = self._selection(ids, everything, where)
+        selection = self._selection(ids, everything, about, where)
         report = await self._services.forgetter.forget(self.id, selection)
         await self._agent.drop_threads(self.id, report.threads, everything=everything)
         if report.unknown and not report.interactions:
@@ -437,17 +442,19 @@ class User:
         thread_id = None if thread is None else self.thread_id(thread)
         return Where(task=task, since=_utc(since), before=_utc(before), thread_id=thread_id)
 
-    def _selection(self, ids: Sequence[str], everything: bool, where: Mapping[str, Any]) -> Selection:
+    def _selection(
+        self, ids: Sequence[str], everything: bool, about: str | None, where: Mapping[str, Any]
+    ) -> Selection:
         from personaagent.memory.forgetting import Selection
 
         where = {name: value for name, value in where.items() if value is not None}
-        if everything and (ids or where):
+        if everything and (ids or about is not None or where):
             raise InputError("everything is not a part: choose one of the two")
         try:
             narrowed = self._where(**where) if where else None
         except TypeError as error:
             raise InputError(f"{error}: memories are chosen by id, task, since, before and thread") from error
-        return Selection(ids=tuple(ids), where=narrowed, everything=everything)
+        return Selection(ids=tuple(ids), where=narrowed, everything=everything, about=about or "")
 
     def _resume(self, run: Run, decisions: Sequence[Mapping[str, Any]]) -> AsyncIterator[Event]:
         from langgraph.types import Command
@@ -479,6 +486,7 @@ class User:
             finally:
                 if run.saver is None and run.thread is None and not (turn and turn.approvals):
                     await self._agent.drop_threads(self.id, [run.thread_id])
+                await self._agent.drop_stale(self.id, run.thread_id)
         yield turn
 
 

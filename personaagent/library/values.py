@@ -53,9 +53,10 @@ class Approval:
     tool: str
     arguments: Mapping[str, Any]
     description: str = ""
+    preview: str = ""  # what it would do, in lines, where the tool can tell
 
     def __str__(self) -> str:
-        return f"{self.tool} with {dict(self.arguments)}"
+        return f"{self.tool} with {dict(self.arguments)}" + (f"\n{self.preview}" if self.preview else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,10 +149,17 @@ def _utf8(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def stem(word: str, language: str) -> int:
+    """A word's stem in that language, hashed; 0 of a stop word, and of a number."""
+    found = _bm25(language).embed_query(_utf8(word)).indices
+    return int(found[0]) if found else 0
+
+
 @cache
-def _bm25() -> qdrant_edge.Bm25:
-    """English stems and stop words, word boundaries of any script; the engine's own code, hashes stable by design."""
+def _bm25(language: str = "english") -> qdrant_edge.Bm25:
+    """Its stems and stop words, word boundaries of any script; the engine's own code, hashes stable by design."""
     import qdrant_edge
 
-    config = qdrant_edge.Bm25Config(tokenizer=qdrant_edge.TokenizerType.Multilingual, ascii_folding=True, avg_len=64)
+    kind = qdrant_edge.TokenizerType.Multilingual
+    config = qdrant_edge.Bm25Config(tokenizer=kind, language=language, ascii_folding=True, avg_len=64)
     return qdrant_edge.Bm25(config)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
-from personaagent.errors import InvalidFact, UnknownFact
+from personaagent.errors import InvalidFact, UnknownFact, UnknownInteraction
 from personaagent.ledger.facts import MAX_FACT_CHARS, Facts
 from personaagent.masking import storable_text
 from personaagent.memory.forgetting import Forgetter, Selection
@@ -68,6 +68,29 @@ class Statements:
             gone += len(report.interactions)
         return gone
 
+    async def show(self, user_id: str, fact_id: str, about: str) -> str:
+        """What forgetting that fact, or else that matter, would take, in lines.
+
+        Raises UnknownFact; UnknownInteraction where nothing would go, InputError where the matter has no word.
+        """
+        if not about:
+            return f"fact: {(await self._holding(user_id, fact_id)).text}"
+        seen = await self._forgetter.preview(user_id, Selection(about=about))
+        if not seen:
+            near = "".join(f"\n- {text}" for text in seen.near)
+            raise UnknownInteraction(
+                "nothing that is remembered has these words"
+                + (f". Near to it in meaning, so name one in its own words:{near}" if near else "")
+            )
+        return str(seen)
+
+    async def forget_about(self, user_id: str, about: str) -> str:
+        """Delete what was said about a matter (``Selection.about``); returns what went. Raises InputError."""
+        report = await self._forgetter.forget(user_id, Selection(about=about))
+        counted = {"memory": len(report.interactions), "fact": len(report.facts_deleted)}
+        went = ", ".join(f"{count} {_PLURALS[name] if count != 1 else name}" for name, count in counted.items())
+        return "; still there: ".join([f"Forgotten: {went}", *report.remains]) + "."
+
     async def _state(self, user_id: str, text: str, replaced: str | None) -> str:
         text = await asyncio.to_thread(_sayable, text)
         if replaced is None and (known := await self._known(user_id, text)):
@@ -120,6 +143,7 @@ class Statements:
 
 
 _TOOLS = {"remember", "correct"}
+_PLURALS: Final = {"memory": "memories", "fact": "facts"}
 
 
 def _sayable(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -145,8 +145,10 @@ class LedgerPersonaStore:
         async with self._database.write(user_id) as connection:
             await connection.execute(delete(pins).where(pins.c.user_id == user_id, pins.c.id == pin_id))
 
-    async def drop_evidence(self, user_id: str, ids: Collection[str]) -> Persona | None:
+    async def drop_evidence(self, user_id: str, ids: Collection[str], matter: Container[str] = ()) -> Persona | None:
         """Take clauses whose evidence is all gone out of every version, and the wishes that were said there.
+
+        So do learnt clauses that are in a ``matter``.
 
         Where the version in force loses a clause, a new version of origin ``rebuilt`` says so and is returned.
         """
@@ -156,7 +158,7 @@ class LedgerPersonaStore:
             lost, current = False, None
             for row in (await connection.execute(query)).mappings().all():
                 current = persona_of(dict(row))
-                kept, lost = without_evidence(current.sections, ids)
+                kept, lost = without_evidence(current.sections, ids, matter)
                 if kept != current.sections:
                     current = replace(current, sections=kept)
                     mine = personas.c.user_id == user_id, personas.c.version == current.version
@@ -192,15 +194,16 @@ async def _put_in_force(connection: AsyncConnection, persona: Persona) -> None:
     await drop_all(connection, persona.user_id)
 
 
-def without_evidence(sections: Sections, ids: Collection[str]) -> tuple[Sections, bool]:
-    """The sections without these interactions, and whether a clause went because nothing else carried it."""
+def without_evidence(sections: Sections, ids: Collection[str], matter: Container[str] = ()) -> tuple[Sections, bool]:
+    """The sections without these interactions, and whether a clause went: nothing else carried it, or it was learnt and
+    is in the ``matter``."""
     kept: dict[Section, tuple[Clause, ...]] = {}
     lost = False
     for section, clauses in sections.items():
         left = []
         for clause in clauses:
             evidence = tuple(i for i in clause.evidence if i not in ids)
-            if evidence or not clause.evidence:
+            if not clause.evidence or (evidence and clause.text not in matter):
                 left.append(replace(clause, evidence=evidence))
             else:
                 lost = True

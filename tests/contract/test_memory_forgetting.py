@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,9 @@ from personaagent.ledger.users import Users
 from personaagent.memory.forgetting import Selection
 from personaagent.memory.portability import export_user
 from personaagent.ports import Where
+from personaagent.types import Clause, FactOperation, Section
+
+DAY_5 = START + timedelta(days=5)
 
 
 @pytest.fixture
@@ -162,3 +165,51 @@ async def test_forgetting_while_others_append_and_search_leaves_no_ghost(house: 
     await asyncio.gather(write(), forget())
     await house.forgetter.forget("ann", Selection(where=Where(task="gone")))
     assert (await house.episodic.count("ann"), await house.index.count("ann")) == (10, 10)
+
+
+async def test_a_matter_goes_with_all_that_speaks_of_it_and_nothing_else(house: House) -> None:
+    before = datetime(2025, 12, 31, tzinfo=UTC)
+    rows = [
+        episode(20, query="Which capital is on the Xylophone coast?", created_at=before),
+        episode(21, query="A town?", response="A xylophone town.", created_at=before - timedelta(days=1)),
+        episode(30, query="What suits me?", response="Two xylophones.", thread_id="echo"),
+        episode(31, query="Which instrument?", choices=("xylophone", "drum"), ground_truth="drum"),
+        episode(32, query="She left me."),
+    ]
+    await house.episodic.append_many("ann", rows)
+    alone = FactOperation(kind="add", text="The user is good at xylophones.", evidence=(uid(32),))
+    await house.semantic.apply("ann", [alone], through=rows[-1].created_at)
+    clause = Clause(text="The xylophone is theirs.", evidence=(uid(32),))
+    await house.personas.append("ann", {Section.WHO: (clause,)}, "aligned", expected_parent=0)
+    selection, others = Selection(about="my xylophones"), await told(house, "bob")
+    seen = await house.forgetter.preview("ann", selection)
+    assert (seen.memories, seen.trimmed, seen.clauses) == (4, 1, ("The xylophone is theirs.",))
+    assert seen.first[0] == f"{SECRET} lesson of ann b"  # what the user said comes before what repeats it
+    assert seen.first[-1] == "What suits me?"
+    assert "The user is good at xylophones." in seen.facts
+    report = await house.forgetter.forget("ann", selection)
+    assert set(report.interactions) == {uid(3), uid(7), uid(20), uid(30)}
+    assert len(report.facts_deleted) == len(seen.facts)
+    left = await told(house, "ann")
+    kept = {"mention the xylophone", "A xylophone town.", '["xylophone", "drum"]'}
+    assert SECRET not in _without(left, kept).casefold()
+    assert await told(house, "bob") == others
+    assert (await house.forgetter.forget("ann", selection)).interactions == ()
+
+
+def _without(text: str, parts: set[str]) -> str:
+    for part in parts:
+        text = text.replace(part, "")
+    return text
+
+
+async def test_a_matter_can_be_narrowed_and_what_is_only_near_to_it_is_shown_and_stays(house: House) -> None:
+    assert {i.id for i in await house.forgetter.chosen("ann", Selection(about=SECRET, where=Where(before=DAY_5)))} == {
+        uid(3)
+    }
+    assert await house.forgetter.chosen("ann", Selection(about=SECRET, where=Where(task="other"))) == []
+    seen = await house.forgetter.preview("ann", Selection(about="plain lesson"))
+    assert seen.memories == 0
+    assert seen.near  # shares words, which is what the embedder of tests takes for meaning
+    with pytest.raises(InputError, match="no word"):
+        await house.forgetter.forget("ann", Selection(about="it"))

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage
 
 from personaagent.app.chat import NOT_YET, Conversation, change_sentence
 from personaagent.app.chat_commands import Commands, is_command, why_lines
-from personaagent.app.chat_screen import Screen, whole_blocks
+from personaagent.app.chat_screen import Screen, asked, whole_blocks
 from personaagent.context import Context
 from personaagent.errors import InvalidLabel, ModelUnreachable
 from personaagent.graph.services import Services
@@ -117,6 +117,18 @@ async def test_a_tool_with_side_effects_waits_for_the_users_word(
     assert "ok" not in [t.outcome for t in declined.tools]
     assert "Deserializing unregistered" not in caplog.text
     await services.close()
+
+
+async def test_a_matter_is_shown_forgotten_and_in_no_later_prompt(services: Services, model: ScriptedModels) -> None:
+    conversation = Conversation(services, ANN)
+    await conversation.say("I keep bees")
+    waits = await conversation.say("Forget what I told you about the bees!")
+    assert "said: I keep bees" in asked(waits.approvals[0])
+    done = await conversation.decide([{"type": "accept"}])
+    assert done.answer == "Forgotten: 1 memory, 0 facts."
+    await conversation.say("Good evening")
+    assert "bees" not in model.calls[-1].text
+    assert [i.query for i in await services.interactions.newest("ann", 9)] == ["Good evening"]
 
 
 async def test_alignment_runs_in_the_background_after_feedback(services: Services) -> None:

@@ -286,6 +286,24 @@ def test_forgetting_takes_what_was_named_and_needs_a_yes(cli: Cli, tmp_path: Pat
     assert cli("memory", "list", "--user", "bob", "--json").json["count"] == 4
 
 
+def test_a_matter_is_shown_before_it_is_forgotten(cli: Cli, tmp_path: Path) -> None:
+    cli("import", str(history_file(tmp_path, ROWS)), "--user", "ann")
+    once = cli("chat", "--user", "ann", "--once", "Forget what I said about the moon")
+    assert once.out.strip() == "Nothing was forgotten."
+    assert "said: is the moon cheese" in once.err
+    unasked = cli("memory", "forget", "--user", "ann", "--about", "the moons")
+    assert (unasked.code, "said: is the moon cheese" in unasked.err) == (2, True)
+    assert cli("memory", "list", "--user", "ann", "--json").json["count"] == 4
+    ran = cli("memory", "forget", "--user", "ann", "--about", "the moons", "--yes", "--json")
+    assert "1 interaction would be forgotten" in ran.err
+    assert len(ran.json["interactions"]) == 1
+    assert "moon" not in cli("memory", "list", "--user", "ann", "--json").out
+    nothing = cli("memory", "forget", "--user", "ann", "--about", "the moons")
+    assert (nothing.code, "0 interactions would be forgotten" in nothing.err) == (0, True)
+    assert cli("memory", "forget", "--user", "ann", "--about", "it", "--yes").code == 1
+    assert cli("memory", "forget", "--user", "ann", "--about", "tea", "--everything", "--yes").code == 2
+
+
 def test_a_user_is_carried_elsewhere_in_one_file(cli: Cli, tmp_path: Path) -> None:
     cli("import", str(history_file(tmp_path, ROWS)), "--user", "ann")
     cli("persona", "pin", "--user", "ann", "be brief")

@@ -84,6 +84,20 @@ async def test_what_forgetting_would_take_is_what_it_takes(services: Services) -
     assert current is not None and [c.text for c in current.sections[Section.WHO]] == ["from b"]
 
 
+async def test_a_matter_is_forgotten_after_the_page_has_shown_it(ann: Browser, services: Services) -> None:
+    rows = [past("ann", n, "yes", query=f"Do I like {what}?") for n, what in enumerate(["tea", "my bees", "bees"])]
+    await services.episodic.append_many("ann", rows)
+    shown = (await ann.get("/me/forget?about=the+bees")).text
+    assert "2 memories" in shown and "Do I like my bees?" in shown and "Do I like tea?" not in shown
+    assert (await ann.post("/me/forget", about="the bees")).status_code == 400
+    assert await services.episodic.count("ann") == 3
+    assert (await ann.post("/me/forget", about="the bees", sure="yes")).status_code == 200
+    assert [i.query for i in await services.interactions.newest("ann", 9)] == ["Do I like tea?"]
+    assert "nothing to forget" in (await ann.get("/me/forget?about=the+bees")).text
+    assert (await ann.get("/me/forget?about=it")).status_code == 400
+    assert (await ann.get("/me/forget?about=bees&everything=yes")).status_code == 400
+
+
 async def test_after_forgetting_everything_reading_the_page_makes_nothing_anew(
     ann: Browser, services: Services
 ) -> None:

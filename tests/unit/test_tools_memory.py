@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import pytest
+
 from personaagent.ports import EpisodicMemory, SemanticMemory, Where
 from personaagent.tools.correct import correct_tool
-from personaagent.tools.forget import forget_tool
+from personaagent.tools.forget import forget_tool, matter_of
 from personaagent.tools.profile import profile_tool
 from personaagent.tools.recall import recall_tool
 from personaagent.tools.remember import remember_tool
-from personaagent.tools.spec import ToolCall, ToolSpec
+from personaagent.tools.spec import ToolCall, ToolFault, ToolSpec
 from personaagent.types import Fact, Interaction, Recall, UserProfile
 
 
@@ -105,13 +107,59 @@ async def test_memory_is_written_for_the_calling_user_and_only_with_side_effects
         done.append((user_id, fact_id, text))
         return "f2"
 
-    async def forget(user_id: str, fact_id: str) -> int:
-        done.append((user_id, fact_id))
-        return 1
+    class Forgets:
+        async def show(self, user_id: str, fact_id: str, about: str) -> str:
+            return f"{fact_id}{about} would go"
 
-    specs = remember_tool(remember), correct_tool(correct), forget_tool(forget)
+        async def forget(self, user_id: str, fact_id: str) -> int:
+            done.append((user_id, fact_id))
+            return 1
+
+        async def forget_about(self, user_id: str, about: str) -> str:
+            done.append((user_id, about))
+            return "Forgotten: 2 memories."
+
+    specs = remember_tool(remember), correct_tool(correct), forget_tool(Forgets())
     assert all(spec.side_effects for spec in specs)
     assert "f1" in await run(specs[0], "ann", text="I moved")
     assert "f2" in await run(specs[1], "ann", fact_id="f1", text="I stayed")
     assert "1 record." in await run(specs[2], "ann", fact_id="f2")
-    assert done == [("ann", "I moved"), ("ann", "f1", "I stayed"), ("ann", "f2")]
+    assert "2 memories" in await run(specs[2], "ann", about="my divorce")
+    assert done == [("ann", "I moved"), ("ann", "f1", "I stayed"), ("ann", "f2"), ("ann", "my divorce")]
+    for wrong in ({}, {"fact_id": "f1", "about": "my divorce"}, {"about": " "}):
+        with pytest.raises(ToolFault, match="one of the two"):
+            specs[2].check(wrong)
+
+
+@pytest.mark.parametrize(
+    ("message", "matter"),
+    [
+        ("Forget what I said about my divorce", "my divorce"),
+        ("Please forget everything I told you about my divorce.", "my divorce"),
+        ("Can you forget what I told you earlier about my salary?", "my salary"),
+        ("Forget everything you know about my health, please", "my health"),
+        ("Vergiss bitte, was ich über meine Scheidung gesagt habe.", "meine Scheidung"),
+        ("Bitte vergiss alles über meine Scheidung", "meine Scheidung"),
+        ("Oublie tout ce que je t'ai dit à propos de mon divorce, s'il te plaît.", "mon divorce"),
+        ("Por favor, olvida todo lo que te he contado sobre mi divorcio", "mi divorcio"),
+        ("Dimentica quello che ho detto sul mio divorzio", "mio divorzio"),
+        ("Esqueça o que eu disse sobre o meu divórcio", "o meu divórcio"),
+        ("Vergeet wat ik over mijn scheiding heb gezegd", "mijn scheiding"),
+        ("Забудь, что я тебе рассказывала про развод", "развод"),
+        ("请忘记我说过的关于离婚的事", "离婚"),
+        ("離婚について話したことを忘れてください", "離婚"),
+        *[
+            (other, "")
+            for other in (
+                "Forget it", "Forget that", "Forget about dinner", "Never mind what I said about jazz",
+                "Don't forget what I said about Anna", "Never forget what I told you about Anna",
+                "Vergiss nicht, was ich über Anna gesagt habe", "N'oublie pas ce que j'ai dit sur mon fils",
+                "Forget what I said about jazz, I prefer rock", "How do I forget what I said about my boss?",
+                "Forget what I said about the meeting. What is on at nine?", "I forget what you said about Lima",
+                "Translate: forget what I said about Lima", "She will forget what I said about Lima",
+            )
+        ],
+    ],
+)  # fmt: skip
+def test_only_a_message_that_is_nothing_else_wishes_to_forget_a_matter(message: str, matter: str) -> None:
+    assert matter_of(message) == matter

@@ -18,7 +18,7 @@ MAX_ID_CHARS = 64
 async def forget_form(visit: Visit) -> Response:
     """What can be chosen; once something is, what would go, and the button."""
     selection, filters = selection_of(visit.asked)
-    chosen = bool(selection.ids or selection.where or selection.everything)
+    chosen = bool(selection.ids or selection.where or selection.about or selection.everything)
     foreseen = await visit.services.forgetter.preview(visit.user_id, selection) if chosen else None
     return await visit.show(
         "forget.html",
@@ -51,11 +51,11 @@ async def forget(visit: Visit) -> Response:
 
 def selection_of(given: Mapping[str, str]) -> tuple[Selection, Filters]:
     """What a form or a query string selects; raises InputError where everything and a part are both asked for."""
-    filters, one = filters_of(given), given.get("id", "")
+    filters, one, about = filters_of(given), given.get("id", ""), given.get("about", "").strip()
     if len(one) > MAX_ID_CHARS:
         raise UnknownInteraction("this memory is not here")
     everything = given.get("everything") == "yes"
-    if everything and (one or filters.narrows):
+    if everything and (one or about or filters.narrows):
         raise InputError("everything is not a part: choose one of the two")
     where = filters.where if filters.narrows else None
-    return Selection(ids=(one,) if one else (), where=where, everything=everything), filters
+    return Selection(ids=(one,) if one else (), where=where, everything=everything, about=about), filters
