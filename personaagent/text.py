@@ -53,6 +53,8 @@ def unmarked(text: str) -> str:
 
 def fold(text: str) -> str:
     """Lower case without accents, character by character, so that places in it are places in the text."""
+    if text.isascii():
+        return text.lower()
     return "".join(unicodedata.normalize("NFD", char)[0].lower()[0] for char in text)
 
 

@@ -24,13 +24,14 @@ from personaagent.extras import install
 from personaagent.ledger.faults import named_faults, not_writable
 from personaagent.ledger.migrate import migrate
 from personaagent.ledger.scrub import Scrubber, owe, until_done
-from personaagent.ledger.threaded import WRITE, ThreadedSqlite, begin_statement, set_up
+from personaagent.ledger.threaded import ThreadedSqlite, set_up
 from personaagent.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 BUSY_SECONDS = 30
+WRITE = "personaagent_write"  # the execution option of a connection that will write
 
 T = TypeVar("T")
 
@@ -269,7 +270,9 @@ def _with_driver(url: URL) -> URL:
 
 
 def _begin(connection: Any) -> None:
-    statement = begin_statement(connection)
-    if statement is not None:
-        # straight to the driver: through a cursor of SQLAlchemy it would be three more trips to its thread
-        connection.connection.dbapi_connection.run_async(lambda driver: driver.execute_fetchall(statement))
+    options = connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT":
+        return  # every statement stands alone
+    statement = "BEGIN IMMEDIATE" if options.get(WRITE) else "BEGIN"
+    # straight to the driver: through a cursor of SQLAlchemy it would be three more trips to its thread
+    connection.connection.dbapi_connection.run_async(lambda driver: driver.execute_fetchall(statement))

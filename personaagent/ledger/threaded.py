@@ -11,13 +11,13 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.engine import URL
 
 THREADS = 2
-WRITE = "personaagent_write"  # the execution option of a connection that will write
 
 T = TypeVar("T")
 
@@ -29,38 +29,45 @@ class ThreadedSqlite:
         self._url = url.set(drivername="sqlite+pysqlite")
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="ledger")
         self._opening = threading.Lock()
-        self._engines: tuple[Engine, Engine] | None = None  # to read, to write; both on one pool
+        self._engine: Engine | None = None
+        self._idle: list[Connection] = []  # a thread takes one for a transaction: a pool asks more of each
 
     async def run(self, work: Callable[[Connection], T], *, write: bool, busy_s: float) -> T:
         """What ``work`` returns; a transaction that commits at its end, where it writes, or changes nothing."""
 
         def transaction() -> T:
-            with self._engine(write, busy_s).begin() as connection:
-                return work(connection)
+            connection = self._taken(busy_s)
+            try:
+                with connection.begin():
+                    # straight to the driver: an engine with a listener for it asks listeners at every statement
+                    driver: Any = connection.connection.dbapi_connection
+                    driver.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                    return work(connection)
+            finally:
+                self._idle.append(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, transaction)
 
     async def close(self) -> None:
         """Close the connections that are idle; the next use opens others."""
-        engines, self._engines = self._engines, None
-        if engines is not None:
-            await asyncio.get_running_loop().run_in_executor(self._threads, engines[0].dispose)
+        if self._idle:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._close)
 
-    def _engine(self, write: bool, busy_s: float) -> Engine:
+    def _taken(self, busy_s: float) -> Connection:
+        with suppress(IndexError):
+            return self._idle.pop()
         with self._opening:
-            if self._engines is None:
-                engine = create_engine(
-                    self._url,
-                    connect_args={"timeout": busy_s},
-                    pool_size=THREADS,
-                    max_overflow=0,
-                    pool_reset_on_return=None,  # every use is a transaction that has ended
-                    json_deserializer=_json,
+            if self._engine is None:
+                self._engine = create_engine(
+                    self._url, poolclass=NullPool, connect_args={"timeout": busy_s}, json_deserializer=_json
                 )
-                event.listen(engine, "connect", set_up)
-                event.listen(engine, "begin", _begin)
-                self._engines = engine, engine.execution_options(**{WRITE: True})
-            return self._engines[write]
+                event.listen(self._engine, "connect", set_up)
+        return self._engine.connect()
+
+    def _close(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
 
 def set_up(connection: Any, _record: Any) -> None:
@@ -82,17 +89,3 @@ def _json(text: str) -> Any:
             return {}
         case _:
             return json.loads(text)
-
-
-def begin_statement(connection: Connection) -> str | None:
-    """How the transaction of a connection begins; None where every statement stands alone."""
-    options = connection.get_execution_options()
-    if options.get("isolation_level") == "AUTOCOMMIT":
-        return None
-    return "BEGIN IMMEDIATE" if options.get(WRITE) else "BEGIN"
-
-
-def _begin(connection: Connection) -> None:
-    statement, driver = begin_statement(connection), connection.connection.dbapi_connection
-    if statement is not None and driver is not None:
-        driver.cursor().execute(statement)

@@ -122,7 +122,7 @@ class MeteredChat(ChatOpenAI):
                         payload.pop(name, None)
                 case _:
                     payload.pop(parameter, None)
-        return payload
+        return payload if "response_format" in payload or self._use_responses_api(payload) else _as_they_are(payload)
 
     def _refused(self, without: tuple[str, ...] = ()) -> frozenset[str]:
         """What a request goes without: by the card, and by what this call has been refused."""
@@ -151,6 +151,12 @@ class MeteredChat(ChatOpenAI):
         """Keep what a request was refused with and answered without."""
         for parameter in without:
             self.cards.refuse(self.card_key, parameter)
+
+
+def _as_they_are(payload: dict[str, Any]) -> dict[str, Any]:
+    """The same request, whose messages and tools the client does not search for names to rewrite: they have none."""
+    plain = {name: payload.pop(name) for name in ("messages", "tools") if name in payload}
+    return {**payload, "messages": [], "extra_body": {**(payload.get("extra_body") or {}), **plain}}
 
 
 def _in_one(message: BaseMessage) -> AIMessageChunk:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -73,9 +73,13 @@ def count_messages(messages: Iterable[BaseMessage]) -> int:
         MESSAGE_TOKENS
         + count_tokens(message.text)
         + sum(count_tokens(str(call["args"])) + 12 for call in getattr(message, "tool_calls", ()))
-        + IMAGE_TOKENS * sum(isinstance(p, dict) and p.get("type") not in {"text", "thinking"} for p in message.content)
+        + (0 if isinstance(message.content, str) else IMAGE_TOKENS * sum(map(_is_picture, message.content)))
         for message in messages
     )
+
+
+def _is_picture(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") not in {"text", "thinking"}
 
 
 def cut(text: str, tokens: int) -> str:

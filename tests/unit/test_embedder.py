@@ -56,6 +56,21 @@ async def test_a_vector_does_not_depend_on_the_batch_it_came_in() -> None:
     assert np.array_equal(together[3], together[0])
 
 
+async def test_short_texts_share_a_run_and_long_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedder, runs = MiniLMEmbedder(), list[int]()
+    vectors = embedder._vectors
+
+    def watched(session: Any, texts: Any) -> Any:
+        runs.append(len(texts))
+        return vectors(session, texts)
+
+    monkeypatch.setattr(embedder, "_vectors", watched)
+    texts = [*(f"{'very ' * n}short" for n in range(8)), *(f"a long text about {n} things " * 30 for n in range(2))]
+    together = await embedder.embed(texts)
+    assert runs == [8, 1, 1]
+    assert np.array_equal(together, [(await MiniLMEmbedder().embed([text]))[0] for text in texts])
+
+
 async def test_text_beyond_256_tokens_does_not_count(embedder: MiniLMEmbedder) -> None:
     start = "apple " * 260
     one, other = await embedder.embed([start, start + "a wholly different ending"])
@@ -65,15 +80,15 @@ async def test_text_beyond_256_tokens_does_not_count(embedder: MiniLMEmbedder) -
 async def test_many_texts_are_embedded_two_pieces_at_once_each_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TEXTS_A_THREAD", 1)
     embedder, both, at_work = MiniLMEmbedder(), threading.Barrier(2, timeout=10), list[int]()
-    vector, counting = embedder._vector, threading.Lock()
+    vectors, counting = embedder._vectors, threading.Lock()
 
-    def watched(tokenizer: Any, session: Any, text: str) -> Any:
+    def watched(session: Any, texts: Any) -> Any:
         with counting:
             at_work.append(threading.get_ident())
         both.wait()  # breaks where only one is at work
-        return vector(tokenizer, session, text)
+        return vectors(session, texts)
 
-    monkeypatch.setattr(embedder, "_vector", watched)
+    monkeypatch.setattr(embedder, "_vectors", watched)
     texts = [f"text number {n}" for n in range(6)]
     found = await embedder.embed(texts)
     assert all(one != other for one, other in zip(at_work[::2], at_work[1::2], strict=True))
@@ -95,8 +110,8 @@ async def test_the_cache_is_bounded_and_callers_cannot_spoil_it(monkeypatch: pyt
     monkeypatch.setattr(module, "CACHED_VECTORS", 2)
     embedder = MiniLMEmbedder()
     runs: list[str] = []
-    vector = embedder._vector
-    monkeypatch.setattr(embedder, "_vector", lambda t, s, text: (runs.append(text), vector(t, s, text))[1])
+    embed = embedder._embed
+    monkeypatch.setattr(embedder, "_embed", lambda keys: (runs.extend(keys), embed(keys))[1])
     first = await embedder.embed(["a"])
     first[:] = np.nan
     assert np.isfinite(await embedder.embed(["a"])).all()
