@@ -65,10 +65,11 @@ async def write_memory(
     key, thread_id, path = place_of(state["messages"], user_id, config)
     if not personalized(state, context):
         return {"interaction_id": ""}
-    if ended := {call.outcome for call in state.get("trace", []) if call.name == FORGET}:
-        # whatever came of it, a wish to forget is not remembered in words
-        blanked = await _forgotten(state, user_id, thread_id, episodic) if "ok" in ended else []
-        return {"interaction_id": "", "messages": blanked}
+    trace = state.get("trace", [])
+    if any(call.name == FORGET and call.outcome == "ok" for call in trace):
+        return {"interaction_id": "", "messages": await _forgotten(state, user_id, thread_id, episodic)}
+    if trace and all(call.name == FORGET for call in trace):
+        return {"interaction_id": ""}  # a wish to forget is not remembered in words, whatever came of it
     run = run_of(config, state["messages"])
     metadata = _metadata(state, context, config, run)
     interaction = _turn(state, context, id=key, user_id=user_id, thread_id=thread_id, metadata=metadata)
