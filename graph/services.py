@@ -16,12 +16,11 @@ from personaagent.ledger.budget import Budget
 from personaagent.ledger.candidates import Candidates
 from personaagent.ledger.challengers import Challengers
 from personaagent.ledger.critiques import Critiques
-from personaagent.ledger.database import database_from
+from personaagent.ledger.database import Meta, database_from
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.grants import Grants
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.jobs import Jobs
-from personaagent.ledger.meta import Meta
 from personaagent.ledger.outbox import Outbox
 from personaagent.ledger.turns import Known, Turns
 from personaagent.ledger.users import Users

@@ -10,10 +10,9 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from personaagent.errors import IndexUnavailable, LedgerUnavailable, PersonaAgentError
-from personaagent.ledger.database import Database, sqlite_url
+from personaagent.ledger.database import Database, Meta, sqlite_url
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.meta import Meta
 from personaagent.ledger.outbox import Outbox
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.forgetting import Forgetter

@@ -13,8 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from personaagent.ledger.rows import interaction_row
-from personaagent.ledger.tables import interactions
+from personaagent.ledger.tables import interaction_row, interactions
 from personaagent.types import Interaction, Path
 
 

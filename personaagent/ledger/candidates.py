@@ -11,8 +11,7 @@ from sqlalchemy import delete, insert, select
 
 from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import known_ids
-from personaagent.ledger.rows import from_micros, sections_json, sections_of, to_micros
-from personaagent.ledger.tables import candidates
+from personaagent.ledger.tables import candidates, from_micros, sections_json, sections_of, to_micros
 from personaagent.types import Candidate, Verdict, evidence_of
 
 

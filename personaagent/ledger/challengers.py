@@ -9,8 +9,7 @@ from sqlalchemy import delete, insert, select
 
 from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import known_ids
-from personaagent.ledger.rows import from_micros, sections_json, sections_of, to_micros
-from personaagent.ledger.tables import challengers, personas
+from personaagent.ledger.tables import challengers, from_micros, personas, sections_json, sections_of, to_micros
 from personaagent.types import Challenger, evidence_of
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import known_ids
-from personaagent.ledger.rows import critique_of, critique_row
-from personaagent.ledger.tables import critiques
+from personaagent.ledger.tables import critique_of, critique_row, critiques
 from personaagent.types import Critique
 
 MAX_KEPT = 500  # of a user, the newest

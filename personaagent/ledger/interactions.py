@@ -13,8 +13,7 @@ from personaagent.feedback import Feedback
 from personaagent.ledger.branches import renewed, settle
 from personaagent.ledger.database import Database
 from personaagent.ledger.labels import applied
-from personaagent.ledger.rows import interaction_of, interaction_row, matching, to_micros
-from personaagent.ledger.tables import interactions, outbox
+from personaagent.ledger.tables import interaction_of, interaction_row, interactions, matching, outbox, to_micros
 from personaagent.ledger.times import spread
 from personaagent.ports import Where
 from personaagent.types import Interaction, Kept, Path, TruthSource

@@ -12,8 +12,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 
 from personaagent.ledger.database import Database
-from personaagent.ledger.rows import from_micros, to_micros
-from personaagent.ledger.tables import jobs
+from personaagent.ledger.tables import from_micros, jobs, to_micros
 
 MAX_ATTEMPTS = 5
 _KEY = "jobs"  # the queue is one: whoever takes from it sees all that others took

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from personaagent.errors import IndexUnavailable
-from personaagent.ledger.meta import Meta
+from personaagent.ledger.database import Meta
 from personaagent.memory.reindex import IDENTITY_KEY, RebuildableIndex, check_embedder
 from personaagent.ports import Embedder, Hit, Point, Vectors, Where
 

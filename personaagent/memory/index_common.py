@@ -16,7 +16,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from personaagent.errors import InvalidVector
 from personaagent.inputs import check_user_id
-from personaagent.ledger.rows import to_micros
+from personaagent.ledger.tables import to_micros
 from personaagent.ports import Point, Vectors
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from uuid import UUID
 
 from personaagent.errors import HomeInUse
 from personaagent.inputs import check_user_id
-from personaagent.ledger.rows import to_micros
+from personaagent.ledger.tables import to_micros
 from personaagent.memory import index_common as common
 from personaagent.memory.index_edge_folder import EdgeFolder, engine_errors
 from personaagent.ports import Hit, Point, Vectors, Where

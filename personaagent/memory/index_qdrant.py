@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from personaagent.inputs import check_user_id
-from personaagent.ledger.rows import to_micros
+from personaagent.ledger.tables import to_micros
 from personaagent.memory import index_common as common
 from personaagent.memory.index_qdrant_client import QdrantConnection
 from personaagent.ports import Hit, Point, Vectors, Where

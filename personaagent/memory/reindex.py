@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from personaagent.errors import EmbedderChanged
-from personaagent.ledger.meta import Meta
+from personaagent.ledger.database import Meta
 from personaagent.memory.indexer import Indexer, Progress
 from personaagent.ports import Embedder, VectorIndex
 

@@ -8,10 +8,9 @@ from datetime import UTC, date, datetime
 from memory_house import happened
 from personaagent.ledger.budget import Budget
 from personaagent.ledger.candidates import Candidates
-from personaagent.ledger.database import Database
+from personaagent.ledger.database import Database, Meta
 from personaagent.ledger.grants import Grants
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.meta import Meta
 from personaagent.ledger.users import Users
 from personaagent.types import Candidate, Clause, Section, Verdict
 

@@ -13,8 +13,7 @@ import pytest
 
 from memory_house import House, episode, opened, uid
 from personaagent.errors import EmbedderChanged
-from personaagent.ledger.database import Database, sqlite_url
-from personaagent.ledger.meta import Meta
+from personaagent.ledger.database import Database, Meta, sqlite_url
 from personaagent.memory.reindex import check_embedder, reindex
 
 TESTS = Path(__file__).parents[1]

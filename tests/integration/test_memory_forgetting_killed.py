@@ -27,7 +27,7 @@ from forgetting_house import SECRET, fill
 from memory_house import House, episode, uid
 from personaagent.errors import LedgerUnavailable
 from personaagent.ledger.database import Database
-from personaagent.ledger.scrub import Scrubber
+from personaagent.ledger.database import Scrubber
 from personaagent.memory.forgetting import Selection
 
 SELECTIONS = {
