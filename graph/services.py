@@ -12,18 +12,16 @@ from personaagent.context import Context
 from personaagent.errors import SetupError
 from personaagent.foreground import Foreground
 from personaagent.inputs import check_user_id
-from personaagent.ledger.budget import Budget
 from personaagent.ledger.candidates import Candidates
 from personaagent.ledger.challengers import Challengers
 from personaagent.ledger.critiques import Critiques
 from personaagent.ledger.database import Meta, database_from
 from personaagent.ledger.facts import Facts
-from personaagent.ledger.grants import Grants
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.jobs import Jobs
 from personaagent.ledger.outbox import Outbox
 from personaagent.ledger.turns import Known, Turns
-from personaagent.ledger.users import Users
+from personaagent.ledger.users import Budget, Grants, Users
 from personaagent.limits import Limiter
 from personaagent.memory.backlog import Backlog
 from personaagent.memory.earnest import tells

@@ -10,8 +10,8 @@ from sqlalchemy import BindParameter, Connection, bindparam, select
 
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import read_known
-from personaagent.ledger.grants import Grants, read_grants
 from personaagent.ledger.tables import persona_of, personas, pin_of, pins, users
+from personaagent.ledger.users import Grants, read_grants
 from personaagent.types import Fact, Persona, Pin
 
 _USER: BindParameter[str] = bindparam("user")

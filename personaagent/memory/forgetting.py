@@ -22,11 +22,10 @@ from personaagent.ledger.challengers import Challengers
 from personaagent.ledger.critiques import Critiques
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import Facts
-from personaagent.ledger.grants import Grants
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.jobs import Jobs
 from personaagent.ledger.tables import facts as facts_table
-from personaagent.ledger.users import Users
+from personaagent.ledger.users import Grants, Users
 from personaagent.memory.indexer import Indexer
 from personaagent.persona.store import LedgerPersonaStore, without_evidence
 from personaagent.ports import Where

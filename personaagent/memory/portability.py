@@ -22,9 +22,8 @@ from personaagent.labels.statistics import HISTORY, STATISTICS, statistic_facts
 from personaagent.ledger.critiques import Critiques
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import Facts
-from personaagent.ledger.grants import Grant, Grants
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.users import Users
+from personaagent.ledger.users import Grant, Grants, Users
 from personaagent.masking import deep, storable, storable_text
 from personaagent.memory.bounds import CLOCKS_DIFFER, check_bounds
 from personaagent.memory.importing import EXPORT

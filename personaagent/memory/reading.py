@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from personaagent.labels.implicit import infer_by_model
 from personaagent.labels.statistics import HISTORY, statistic_facts
-from personaagent.ledger.budget import Budget
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions
+from personaagent.ledger.users import Budget
 from personaagent.memory.consolidate import MAX_READ, Reading, summarized
 from personaagent.memory.statements import is_wish
 from personaagent.models.meter import metering

@@ -12,10 +12,9 @@ from personaagent.head import PREDICTED_KEY, PRIOR
 from personaagent.ledger import grants as grants_module
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import Facts
-from personaagent.ledger.grants import Grants
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.turns import Turns
-from personaagent.ledger.users import Users
+from personaagent.ledger.users import Grants, Users
 from personaagent.memory.weighing import Weighing
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.ports import Where

@@ -17,10 +17,9 @@ from memory_house import House, episode, ledger_of, opened, uid
 from personaagent.errors import ConflictError, InputError, InvalidUserId
 from personaagent.feedback import MAX_COMMENT_CHARS, Feedback
 from personaagent.ledger.database import Database
-from personaagent.ledger.grants import Grants
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.tables import metadata
-from personaagent.ledger.users import Users
+from personaagent.ledger.users import Grants, Users
 from personaagent.memory.portability import export_user, import_user
 from personaagent.types import Clause, FactOperation, Section, ToolTrace
 
