@@ -12,9 +12,7 @@ from personaagent.context import Context
 from personaagent.errors import SetupError
 from personaagent.foreground import Foreground
 from personaagent.inputs import check_user_id
-from personaagent.ledger.candidates import Candidates
-from personaagent.ledger.challengers import Challengers
-from personaagent.ledger.critiques import Critiques
+from personaagent.ledger.candidates import Candidates, Challengers, Critiques
 from personaagent.ledger.database import Meta, database_from
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions

@@ -12,8 +12,7 @@ from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.inputs import user_of
-from personaagent.ledger.candidates import Candidates
-from personaagent.ledger.challengers import Challengers
+from personaagent.ledger.candidates import Candidates, Challengers
 from personaagent.memory.statements import is_statement
 from personaagent.pace import Pace
 from personaagent.persona.gate import Evidence, labels_needed, share, to_win

@@ -1,4 +1,4 @@
-"""What is kept of a user beside the memories: labels since the last alignment, grants of tools, what alignment spent."""
+"""What is kept of a user beside the memories: labels since the last alignment, grants of tools, what was spent."""
 
 from __future__ import annotations
 

@@ -17,9 +17,7 @@ from sqlalchemy import delete
 from personaagent.errors import InputError, PersonaAgentError, UnknownInteraction
 from personaagent.inputs import check_user_id
 from personaagent.labels.statistics import STATISTICS, statistic_facts
-from personaagent.ledger.candidates import Candidates
-from personaagent.ledger.challengers import Challengers
-from personaagent.ledger.critiques import Critiques
+from personaagent.ledger.candidates import Candidates, Challengers, Critiques
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from personaagent.errors import ConflictError, InputError, InvalidPersona
 from personaagent.inputs import check_user_id
 from personaagent.labels.statistics import HISTORY, STATISTICS, statistic_facts
-from personaagent.ledger.critiques import Critiques
+from personaagent.ledger.candidates import Critiques
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions

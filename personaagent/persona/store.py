@@ -11,7 +11,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from personaagent.errors import InvalidPersona, PersonaConflict, UnknownPin, UnknownVersion
-from personaagent.ledger.challengers import drop_all
+from personaagent.ledger.candidates import drop_all
 from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import known_ids
 from personaagent.ledger.tables import (
