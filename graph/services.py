@@ -16,8 +16,7 @@ from personaagent.ledger.candidates import Candidates, Challengers, Critiques
 from personaagent.ledger.database import Meta, database_from
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.jobs import Jobs
-from personaagent.ledger.outbox import Outbox
+from personaagent.ledger.queues import Jobs, Outbox
 from personaagent.ledger.turns import Known, Turns
 from personaagent.ledger.users import Budget, Grants, Users
 from personaagent.limits import Limiter

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from personaagent.context import Context
-from personaagent.ledger.jobs import Jobs
+from personaagent.ledger.queues import Jobs
 from personaagent.ownership import OWNER, owner_of
 
 ALIGNMENT = "alignment"

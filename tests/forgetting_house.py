@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from memory_house import House, episode, uid
 from personaagent.labels.statistics import statistic_facts
 from personaagent.ledger.candidates import Candidates
-from personaagent.ledger.jobs import Jobs
+from personaagent.ledger.queues import Jobs
 from personaagent.ledger.users import Grants, Users
 from personaagent.memory.portability import export_user
 from personaagent.types import Candidate, Clause, FactOperation, Section

@@ -13,7 +13,7 @@ from personaagent.errors import IndexUnavailable, LedgerUnavailable, PersonaAgen
 from personaagent.ledger.database import Database, Meta, sqlite_url
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.outbox import Outbox
+from personaagent.ledger.queues import Outbox
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.forgetting import Forgetter
 from personaagent.memory.index_edge import EdgeIndex

@@ -29,7 +29,7 @@ from personaagent.ledger.candidates import Candidates
 from personaagent.ledger.database import Database, sqlite_url
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.outbox import Outbox
+from personaagent.ledger.queues import Outbox
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.forgetting import Forgetter, Selection
 from personaagent.memory.index_edge import EdgeIndex

@@ -23,7 +23,7 @@ from personaagent.settings import Settings
 
 if TYPE_CHECKING:
     from personaagent.graph.services import Services
-    from personaagent.ledger.outbox import Outbox
+    from personaagent.ledger.queues import Outbox
 
 Status = Literal["ok", "warn", "fail"]
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from personaagent.errors import PersonaAgentError
-from personaagent.ledger.jobs import Jobs
-from personaagent.ledger.outbox import Outbox
+from personaagent.ledger.queues import Jobs, Outbox
 from personaagent.memory.spool import Spool
 from personaagent.telemetry import metrics
 

@@ -21,7 +21,7 @@ from personaagent.ledger.candidates import Candidates, Challengers, Critiques
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.jobs import Jobs
+from personaagent.ledger.queues import Jobs
 from personaagent.ledger.tables import facts as facts_table
 from personaagent.ledger.users import Grants, Users
 from personaagent.memory.indexer import Indexer

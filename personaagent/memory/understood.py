@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from personaagent.feedback import Feedback
-from personaagent.ledger.labels import ACCEPTED
+from personaagent.ledger.interactions import ACCEPTED
 from personaagent.text import one_line
 from personaagent.types import Interaction
 

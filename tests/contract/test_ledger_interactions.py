@@ -15,9 +15,8 @@ from sqlalchemy.exc import IntegrityError
 
 from personaagent.errors import InvalidLabel, UnknownInteraction
 from personaagent.ledger.database import Database
-from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.outbox import Outbox
-from personaagent.ledger.times import moved_on
+from personaagent.ledger.interactions import Interactions, moved_on
+from personaagent.ledger.queues import Outbox
 from personaagent.ports import Where
 from personaagent.types import Interaction, ToolTrace
 

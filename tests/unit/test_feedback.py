@@ -9,7 +9,7 @@ import pytest
 from graph_house import past
 from personaagent.errors import InvalidLabel
 from personaagent.feedback import MAX_COMMENT_CHARS, Feedback, feedback_of
-from personaagent.ledger.labels import applied
+from personaagent.ledger.interactions import applied
 from personaagent.memory.understood import changes_of, understood
 from personaagent.types import Interaction
 
