@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from personaagent.context import Context
 from personaagent.errors import SetupError
 from personaagent.foreground import Foreground
+from personaagent.head import Weighing
 from personaagent.inputs import check_user_id
 from personaagent.ledger.candidates import Candidates, Challengers, Critiques
 from personaagent.ledger.database import Meta, database_from
@@ -24,13 +25,11 @@ from personaagent.memory.backlog import Backlog
 from personaagent.memory.earnest import tells
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.forgetting import Forgetter
-from personaagent.memory.index_checked import CheckedIndex
+from personaagent.memory.index_common import CheckedIndex, RebuildableIndex
 from personaagent.memory.indexer import Indexer
-from personaagent.memory.reindex import RebuildableIndex
 from personaagent.memory.semantic import LedgerSemanticMemory
 from personaagent.memory.spool import Spool
 from personaagent.memory.statements import Statements
-from personaagent.memory.weighing import Weighing
 from personaagent.models.embedder import embedder_from
 from personaagent.ownership import alignment_thread
 from personaagent.persona.seed import Seeds

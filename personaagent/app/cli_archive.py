@@ -108,7 +108,7 @@ def reindex(json_: Json = False, home: Home = None) -> None:
 
 
 async def _reindex(services: Services, told: Callable[[int, int], None]) -> int:
-    from personaagent.memory.reindex import RebuildableIndex, reindex
+    from personaagent.memory.index_common import RebuildableIndex, reindex
 
     index = cast(RebuildableIndex, services.index)
     return await reindex(services.meta, services.indexer, index, services.embedder, told)

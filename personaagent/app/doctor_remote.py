@@ -69,7 +69,7 @@ async def _postgres(settings: Settings) -> Check:
 async def _qdrant(settings: Settings) -> Check:
     """Whether the collection has this embedder's dimension, and its users are tenants."""
     from personaagent.memory.index_common import DENSE
-    from personaagent.memory.index_qdrant_client import QdrantConnection
+    from personaagent.memory.index_qdrant import QdrantConnection
     from personaagent.models.embedder import embedder_from
 
     embedder = embedder_from(settings)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, or_, select, update
 
 from personaagent.errors import InvalidLabel, UnknownInteraction
-from personaagent.feedback import Feedback
+from personaagent.feedback import ACCEPTED, Feedback
 from personaagent.ledger.branches import renewed, settle
 from personaagent.ledger.database import Database
 from personaagent.ledger.tables import interaction_of, interaction_row, interactions, matching, outbox, to_micros
@@ -335,9 +335,6 @@ def _work(user_id: str, op: str, interaction_id: str | None) -> dict[str, Any]:
 
 def _unknown(interaction_id: str) -> UnknownInteraction:
     return UnknownInteraction(f"this user has no interaction {interaction_id!r}: `memory list` shows the ids")
-
-
-ACCEPTED = 4  # a rating from here up makes the response the ground truth
 
 
 def applied(past: Interaction, given: Feedback, now: datetime) -> Interaction:

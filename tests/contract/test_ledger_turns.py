@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 
 from personaagent.feedback import Feedback
-from personaagent.head import PREDICTED_KEY, PRIOR
+from personaagent.head import PREDICTED_KEY, PRIOR, Weighing
 from personaagent.ledger import users as users_module
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.turns import Turns
 from personaagent.ledger.users import Grants, Users
-from personaagent.memory.weighing import Weighing
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.ports import Where
 from personaagent.types import Clause, FactOperation, Interaction, Section

@@ -14,7 +14,7 @@ import pytest
 from memory_house import House, episode, opened, uid
 from personaagent.errors import EmbedderChanged
 from personaagent.ledger.database import Database, Meta, sqlite_url
-from personaagent.memory.reindex import check_embedder, reindex
+from personaagent.memory.index_common import check_embedder, reindex
 
 TESTS = Path(__file__).parents[1]
 

@@ -8,7 +8,7 @@ from fakes_alignment import ScriptedModels, fact, interaction
 
 from personaagent.errors import ModelOutputInvalid, ModelUnreachable
 from personaagent.labels.statistics import describe, statistic_facts
-from personaagent.memory.consolidate import consolidate, summarized
+from personaagent.memory.reading import consolidate, summarized
 from personaagent.types import FactOperation, ToolTrace
 
 NEW = [interaction(1, "I moved to Bonn last week", None), interaction(2, "Which category?", "politics")]
