@@ -16,7 +16,7 @@ from personaagent.inputs import user_of
 from personaagent.nodes.record_feedback import record_feedback
 from personaagent.nodes.watch_persona import watch_persona
 from personaagent.state import FeedbackInput, FeedbackOutput, FeedbackState
-from personaagent.tracing.feedback import report
+from personaagent.tracing.runs import report
 
 
 def route_feedback(

@@ -36,7 +36,7 @@ from personaagent.persona.seed import Seeds
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.persona.trigger import due
 from personaagent.ports import Answer, Embedder, Models
-from personaagent.prompts.hub import set_up_hub
+from personaagent.prompts import set_up_hub
 from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler
 from personaagent.settings import Settings
 from personaagent.tools.spec import ToolSpec

@@ -23,7 +23,7 @@ from personaagent.errors import AlignmentRunning, EmptyQuery, PersonaAgentError
 from personaagent.foreground import Foreground
 from personaagent.inputs import user_of
 from personaagent.limits import Limiter
-from personaagent.prompts.hub import pulled
+from personaagent.prompts import pulled
 from personaagent.telemetry import metrics
 from personaagent.telemetry.logs import bound, hashed_user
 from personaagent.tracing.runs import Prices, traced

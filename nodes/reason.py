@@ -10,16 +10,14 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langgraph.runtime import Runtime
 
 from personaagent.context import Context
-from personaagent.conversation import build_messages, small_messages
+from personaagent.conversation import Room, build_messages, small_messages
 from personaagent.errors import ContextTooLong, ModelOutputInvalid
 from personaagent.head import PRIOR, Weights, answer_of, combine, to_keep
 from personaagent.inputs import user_of
 from personaagent.labels.loss import answer_from_text
-from personaagent.models.calls_in_text import names_in, spoken
 from personaagent.models.card import Card
-from personaagent.models.loops import loop_start, whole_sentences
+from personaagent.models.replies import loop_start, names_in, spoken, whole_sentences
 from personaagent.ports import Models, Role, Where
-from personaagent.room import Room
 from personaagent.state import RespondState
 from personaagent.tools.calls import nothing_new
 from personaagent.tools.need import offered

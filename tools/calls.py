@@ -7,7 +7,7 @@ from itertools import takewhile
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
 
-from personaagent.models.calls_in_text import calls_of, numbered
+from personaagent.models.replies import calls_of, numbered
 from personaagent.types import ToolTrace
 
 MAX_CALLS = 8

@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from langchain_core.messages import AIMessage, ToolCall
 
-from personaagent.models.calls_in_text import is_call_alone
+from personaagent.models.replies import is_call_alone
 from personaagent.tools.calls import MAX_CALLS
 from personaagent.tools.space import ActionSpace
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage
 
-from personaagent.models.calls_in_text import CallFilter, calls_of, is_call_alone, without_calls
+from personaagent.models.replies import CallFilter, calls_of, is_call_alone, without_calls
 from personaagent.tools.approval import Decision, approval_request, parse_decisions
 from personaagent.tools.calculator import calculator_tool
 from personaagent.tools.calls import calls_in_text
