@@ -13,12 +13,10 @@ from langgraph.runtime import Runtime
 from personaagent.context import Context
 from personaagent.conversation import is_edited
 from personaagent.errors import InputError, StoreError, UnknownInteraction
-from personaagent.feedback import Feedback
 from personaagent.grounding import mark_used
 from personaagent.head import PREDICTED_KEY
-from personaagent.inputs import user_of
+from personaagent.inputs import Feedback, user_of
 from personaagent.labels.implicit import reaction
-from personaagent.memory.statements import STATEMENT_KEY, WISH, is_statement
 from personaagent.ports import EpisodicMemory
 from personaagent.state import AgentState
 from personaagent.tracing.runs import TRACE_KEY, trace_of
@@ -35,7 +33,7 @@ from personaagent.turn import (
     turn_start,
     without,
 )
-from personaagent.types import Interaction, Path, Persona
+from personaagent.types import STATEMENT_KEY, WISH, Interaction, Path, Persona, is_statement
 
 FORGOTTEN = "[forgotten]"
 REMEMBERED = 64  # newest messages of a thread by which its branches are told apart

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from langchain_core.messages import HumanMessage
 
 from personaagent.errors import ModelError
-from personaagent.feedback import Feedback
+from personaagent.inputs import Feedback
 from personaagent.labels.answers import answer_from_text, bare
 from personaagent.own_words import own_words
 from personaagent.ports import EpisodicMemory, Models

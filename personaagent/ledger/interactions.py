@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, or_, select, update
 
 from personaagent.errors import InvalidLabel, UnknownInteraction
-from personaagent.feedback import ACCEPTED, Feedback
+from personaagent.inputs import ACCEPTED, Feedback
 from personaagent.ledger.branches import renewed, settle
 from personaagent.ledger.database import Database
 from personaagent.ledger.tables import interaction_of, interaction_row, interactions, matching, outbox, to_micros

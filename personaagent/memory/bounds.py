@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from personaagent.errors import InputError
-from personaagent.feedback import MAX_COMMENT_CHARS
+from personaagent.inputs import MAX_COMMENT_CHARS
 from personaagent.labels.statistics import TURNED, is_statistic
 from personaagent.ledger.candidates import MAX_KEPT
 from personaagent.ledger.facts import MAX_FACT_CHARS

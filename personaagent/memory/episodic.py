@@ -17,16 +17,14 @@ from personaagent.errors import (
     SetupError,
     StoreError,
 )
-from personaagent.feedback import Feedback
-from personaagent.inputs import check_user_id
+from personaagent.inputs import Feedback, check_user_id
 from personaagent.ledger.interactions import Interactions
 from personaagent.masking import deep, storable, storable_feedback
 from personaagent.memory.indexer import Indexer
 from personaagent.memory.ranking import by_words, ranked
 from personaagent.memory.spool import Spool, Waiting, WaitingFeedback, deliver
-from personaagent.memory.statements import is_statement
 from personaagent.ports import Embedder, Hit, VectorIndex, Vectors, Where
-from personaagent.types import Interaction, Kept, Path, Recall, TruthSource
+from personaagent.types import Interaction, Kept, Path, Recall, TruthSource, is_statement
 
 SPARE = 16  # results asked of the index beyond k: about as many ranks as age can cost (``ranking``)
 BY_WORDS = 2_000  # newest interactions that are compared by words where the index cannot be had

@@ -28,7 +28,6 @@ from personaagent.masking import deep, storable, storable_text
 from personaagent.memory.bounds import CLOCKS_DIFFER, check_bounds
 from personaagent.memory.importing import EXPORT
 from personaagent.memory.indexer import Indexer, Progress
-from personaagent.memory.statements import is_statement
 from personaagent.persona.seed import TEMPLATE
 from personaagent.persona.shape import from_text, validate_sections
 from personaagent.persona.store import LedgerPersonaStore
@@ -36,7 +35,7 @@ from personaagent.ports import Where
 from personaagent.prompts import render
 from personaagent.settings import Settings
 from personaagent.text import clean
-from personaagent.types import Critique, Fact, Interaction, Persona, Pin, Sections
+from personaagent.types import Critique, Fact, Interaction, Persona, Pin, Sections, is_statement
 
 FORMAT = EXPORT
 VERSION = 1

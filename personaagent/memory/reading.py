@@ -23,7 +23,6 @@ from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.users import Budget
 from personaagent.memory.earnest import bears, may_stand, of_oneself, same_matter, tells
-from personaagent.memory.statements import is_wish
 from personaagent.memory.supported import supported
 from personaagent.models.meter import metering
 from personaagent.models.tokens import count_messages
@@ -32,7 +31,7 @@ from personaagent.ports import EpisodicMemory, Models, SemanticMemory, Where
 from personaagent.prompts import quote, render
 from personaagent.rules import advises, broken_rule
 from personaagent.text import clean, one_line
-from personaagent.types import Fact, FactOperation, Interaction, UserProfile
+from personaagent.types import Fact, FactOperation, Interaction, UserProfile, is_wish
 
 
 class Reader:

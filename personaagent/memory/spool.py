@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from personaagent.errors import HomeNotWritable, InputError
-from personaagent.feedback import Feedback
+from personaagent.inputs import Feedback
 from personaagent.ledger.interactions import Interactions
 from personaagent.types import Interaction
 

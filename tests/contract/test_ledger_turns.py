@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from personaagent.feedback import Feedback
 from personaagent.head import PREDICTED_KEY, PRIOR, Weighing
+from personaagent.inputs import Feedback
 from personaagent.ledger import users as users_module
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import Facts

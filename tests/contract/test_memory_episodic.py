@@ -23,7 +23,7 @@ from personaagent.errors import (
     ModelUnreachable,
     UnknownInteraction,
 )
-from personaagent.feedback import Feedback
+from personaagent.inputs import Feedback
 from personaagent.ledger.database import Database
 from personaagent.memory.forgetting import Selection
 from personaagent.memory.spool import deliver

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from memory_house import House, episode, ledger_of, opened, uid
 from personaagent.errors import ConflictError, InputError, InvalidUserId
-from personaagent.feedback import MAX_COMMENT_CHARS, Feedback
+from personaagent.inputs import MAX_COMMENT_CHARS, Feedback
 from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.tables import metadata

@@ -10,11 +10,9 @@ from personaagent.app.feedback import give_feedback
 from personaagent.app.server.page.filters import Filters, filters_of
 from personaagent.app.server.page.house import HEADERS, Visit
 from personaagent.errors import InputError
-from personaagent.feedback import MAX_COMMENT_CHARS, understood
 from personaagent.graph.services import Services
-from personaagent.inputs import check_query
-from personaagent.memory.statements import is_wish
-from personaagent.types import Interaction, clauses_of
+from personaagent.inputs import MAX_COMMENT_CHARS, check_query, understood
+from personaagent.types import Interaction, clauses_of, is_wish
 
 PAGE = 20
 MAX_FOUND = 100  # a search by meaning goes no deeper
