@@ -34,10 +34,9 @@ from personaagent.models.embedder import embedder_from
 from personaagent.ownership import alignment_thread
 from personaagent.persona.seed import Seeds
 from personaagent.persona.store import LedgerPersonaStore
-from personaagent.persona.trigger import due
 from personaagent.ports import Answer, Embedder, Models
 from personaagent.prompts import set_up_hub
-from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler
+from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler, due
 from personaagent.settings import Settings
 from personaagent.tools.spec import ToolSpec
 from personaagent.tracing import set_up_if_wanted

@@ -16,9 +16,9 @@ from personaagent.models.meter import Meter, booked, metering
 from personaagent.persona.gate import Evidence, labels_needed, share, to_win
 from personaagent.persona.proposers import ProposalContext, Proposer, Refusal
 from personaagent.persona.shape import to_text
-from personaagent.persona.trigger import taught_until
 from personaagent.ports import EpisodicMemory, PersonaStore, Where
 from personaagent.racing import belief
+from personaagent.scheduling import taught_until
 from personaagent.state import AlignmentState
 from personaagent.types import Candidate, Sections, Verdict, is_statement
 

@@ -15,8 +15,8 @@ from langchain_core.messages import HumanMessage
 
 from personaagent.errors import ModelError
 from personaagent.persona.constraint import constraints_of
+from personaagent.persona.proposers.counted import words_in
 from personaagent.persona.proposers.edits import Edit, edits_in, outcome
-from personaagent.persona.proposers.words import words_in
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
 from personaagent.text import one_line
