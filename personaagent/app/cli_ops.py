@@ -54,8 +54,7 @@ def doctor(
     home: Home = None,
 ) -> None:
     """Say what is in use, whether it answers, and what to do where it does not."""
-    from personaagent.app.doctor import check
-    from personaagent.app.doctor_endpoint import endpoint
+    from personaagent.app.doctor import check, endpoint
 
     checks = asyncio.run(endpoint(settings_of(home)) if endpoint_ else check(settings_of(home)))
 

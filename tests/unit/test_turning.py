@@ -6,7 +6,7 @@ import pytest
 from fakes_alignment import interaction
 
 from personaagent.errors import InvalidPersona
-from personaagent.labels.drift import turn_clause, turned_since
+from personaagent.labels.statistics import turn_clause, turned_since
 from personaagent.ledger.tables import sections_json, sections_of
 from personaagent.persona.edit import read_edit
 from personaagent.persona.proposers.counted import since_turn, turned

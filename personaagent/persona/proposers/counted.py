@@ -24,7 +24,6 @@ from typing import Literal
 
 from personaagent.errors import InvalidPersona
 from personaagent.labels.answers import bare
-from personaagent.labels.drift import tells_of, turn_clause, turned_since
 from personaagent.labels.statistics import (
     COUNTED,
     EVIDENCE,
@@ -35,6 +34,9 @@ from personaagent.labels.statistics import (
     label_weights,
     ranges,
     task_name,
+    tells_of,
+    turn_clause,
+    turned_since,
 )
 from personaagent.labels.tool_record import ToolUse, tool_uses
 from personaagent.persona.proposers import ProposalContext, Refusal
