@@ -17,7 +17,7 @@ from personaagent.errors import InputError, ModelOutputInvalid, ModelRefused, Pe
 from personaagent.evals.cache import saved_seconds
 from personaagent.evals.records import Answered, Prepared, Records
 from personaagent.evals.systems import Answer, Bench, System
-from personaagent.evals.systems.majority import majority
+from personaagent.evals.systems.baselines import majority
 from personaagent.evals.systems.registry import Value, make
 from personaagent.evals.tasks import Row, Split, Task
 from personaagent.models.meter import metering

@@ -13,8 +13,9 @@ from personaagent.ports import EpisodicMemory, SemanticMemory
 from personaagent.tools.calculator import calculator_tool
 from personaagent.tools.calendar_ics import calendar_tool
 from personaagent.tools.current_time import current_time_tool
+from personaagent.tools.forget import Forget, forget_tool
 from personaagent.tools.mcp import McpServer
-from personaagent.tools.memory_write import Correct, Forget, Remember, correct_tool, forget_tool, remember_tool
+from personaagent.tools.memory_write import Correct, Remember, correct_tool, remember_tool
 from personaagent.tools.notes import notes_tool
 from personaagent.tools.page import PageReader, page_tool
 from personaagent.tools.profile import profile_tool

@@ -1,4 +1,4 @@
-"""Remember, correct and forget: what the user asks to have kept, put right or deleted."""
+"""Remember and correct: what the user asks to have kept or put right."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from personaagent.tools.spec import ToolCall, ToolSpec
 
 Remember = Callable[[str, str], Awaitable[str]]
 Correct = Callable[[str, str, str], Awaitable[str]]
-Forget = Callable[[str, str], Awaitable[int]]
 
 
 class RememberArgs(BaseModel):
@@ -19,15 +18,10 @@ class RememberArgs(BaseModel):
     text: str = Field(min_length=1, max_length=300, description="one statement about the user, in one sentence")
 
 
-class ForgetArgs(BaseModel):
-    """Which fact."""
-
-    fact_id: str = Field(min_length=1, max_length=100, description="the fact's id, as the profile tool shows it")
-
-
-class CorrectArgs(ForgetArgs):
+class CorrectArgs(BaseModel):
     """Which fact, and what is true."""
 
+    fact_id: str = Field(min_length=1, max_length=100, description="the fact's id, as the profile tool shows it")
     text: str = Field(min_length=1, max_length=300, description="what is true instead, in one sentence")
 
 
@@ -50,18 +44,6 @@ def correct_tool(correct: Correct) -> ToolSpec:
 
     description = "Replace a fact about the user by what is true. Only when the user says that it is wrong."
     return _writing("correct", description, CorrectArgs, run)
-
-
-def forget_tool(forget: Forget) -> ToolSpec:
-    """The tool over ``forget(user_id, fact_id) -> number of forgotten records``, which raises UnknownFact."""
-
-    async def run(call: ToolCall) -> str:
-        count = await forget(call.user_id, str(call.arguments["fact_id"]))
-        return f"Forgotten: {count} {'record' if count == 1 else 'records'}."
-
-    return _writing(
-        "forget", "Delete a fact about the user for good. Only when the user asks you to forget it.", ForgetArgs, run
-    )
 
 
 def _writing(name: str, description: str, args: type[BaseModel], run: Callable[[ToolCall], Awaitable[str]]) -> ToolSpec:

@@ -28,11 +28,10 @@ from typing import Any
 import httpx
 from langgraph_sdk.client import LangGraphClient
 
-from personaagent.evals.perf.load_check import check
 from personaagent.evals.perf.load_endpoint import running
 from personaagent.evals.perf.load_noisy import Noisy
 from personaagent.evals.perf.load_qdrant import Qdrant
-from personaagent.evals.perf.load_report import MB_A_MINUTE, growth, percentile, told
+from personaagent.evals.perf.load_report import MB_A_MINUTE, check, growth, percentile, told
 from personaagent.evals.perf.load_server import Server
 from personaagent.evals.perf.load_user import DRINKS, Tally, User
 from personaagent.settings import Settings

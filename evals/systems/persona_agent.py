@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from langchain_core.messages import HumanMessage
@@ -12,14 +14,17 @@ from personaagent.context import Context
 from personaagent.errors import ModelOutputInvalid, ModelRefused
 from personaagent.evals.metrics import untouched
 from personaagent.evals.systems import Answer, Bench, Portrait
-from personaagent.evals.systems.ablations import ablated
 from personaagent.evals.systems.house import as_interactions, key_of, open_services
 from personaagent.evals.tasks import Row
 from personaagent.graph.agent import build_agent
 from personaagent.graph.alignment import build_alignment
 from personaagent.graph.feedback import build_feedback
+from personaagent.graph.services import Services
+from personaagent.memory.semantic import LedgerSemanticMemory
+from personaagent.persona.seed import Seeds
 from personaagent.persona.shape import to_text
 from personaagent.tools.presets import GENERAL_TOOLS, MEMORY_TOOLS, WIKIPEDIA_ONLY
+from personaagent.types import Fact, Persona, UserProfile
 
 LABELS_AN_ALIGNMENT = 3
 
@@ -205,3 +210,32 @@ class PersonaAgent:
             align_candidates=parts.candidates,
             align_gate=parts.gate,
         )
+
+
+class _NoFacts(LedgerSemanticMemory):
+    """Semantic memory that takes facts in and shows none."""
+
+    async def profile(self, user_id: str, *, before: datetime | None = None) -> UserProfile:  # noqa: ARG002
+        """Nothing is known."""
+        return UserProfile(user_id=user_id)
+
+    async def search(self, user_id: str, query: str, k: int, *, before: datetime | None = None) -> list[Fact]:  # noqa: ARG002
+        """Nothing is found."""
+        return []
+
+
+class _NoPersona(Seeds):
+    """Every user has an empty persona."""
+
+    async def persona(self, user_id: str) -> Persona:
+        """A persona without a clause; it is not stored."""
+        return Persona(user_id=user_id, version=0, sections={}, origin="seed", created_at=datetime.now(UTC))
+
+
+def ablated(services: Services, *, memory: bool, persona: bool) -> Services:
+    """The same services to answer with, without the profile's facts and without a persona where these are off."""
+    seen = copy.copy(services)
+    if not memory:
+        seen.semantic = _NoFacts(services.facts, services.embedder)
+    seen.seeds = (Seeds if persona else _NoPersona)(seen.personas, seen.semantic, seen.episodic)
+    return seen

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from personaagent.evals.records import Records
 from personaagent.evals.report.collect import sheets
-from personaagent.evals.report.drill import drill_down
+from personaagent.evals.report.html import drill_down
 from personaagent.evals.runner import Plan, run
 from personaagent.evals.systems import Bench
 from personaagent.evals.systems.house import PAGES

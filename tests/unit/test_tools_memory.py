@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from personaagent.ports import EpisodicMemory, SemanticMemory, Where
-from personaagent.tools.memory_write import correct_tool, forget_tool, remember_tool
+from personaagent.tools.forget import forget_tool
+from personaagent.tools.memory_write import correct_tool, remember_tool
 from personaagent.tools.profile import profile_tool
 from personaagent.tools.recall import recall_tool
 from personaagent.tools.spec import ToolCall, ToolSpec
