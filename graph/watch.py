@@ -1,6 +1,6 @@
 """What is seen of every node, and who is held back, in one place: nodes themselves know nothing of it.
 
-A builder adds its nodes through ``Watch``: ``add_node("reason", watch("reason", partial(reason, ...)))``. A watched
+A builder adds its nodes through ``Watch``: ``watch.add(builder, partial(reason, ...), "…")``. A watched
 node is timed, its failures are counted by name, what it says about the turn is counted, and everything logged meanwhile
 carries graph, node, hashed user and persona version; its trace, where there is one, is told the same. On a server the
 first node of a turn and of feedback asks the limiter; that of an alignment always does. This costs
@@ -13,11 +13,13 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp
+from langgraph.graph import StateGraph
 from langgraph.runtime import Runtime
 
 from personaagent.context import Context
@@ -91,6 +93,11 @@ class Watch:
 
         watched.__name__ = name
         return watched
+
+    def add(self, builder: StateGraph[Any, Context, Any, Any], node: partial[Any], description: str) -> None:
+        """Add the node, watched and named like its function, to the graph."""
+        name = node.func.__name__
+        builder.add_node(name, self(name, node), metadata={"description": description})
 
     def _admit(
         self, graph: GraphName, name: str, user_id: str, state: Mapping[str, Any], config: RunnableConfig

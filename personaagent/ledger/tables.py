@@ -6,6 +6,7 @@ Times are integer microseconds since 1970 UTC; a user's rows are keyed by user f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any
@@ -326,13 +327,7 @@ def interaction_of(row: Mapping[Any, Any]) -> Interaction:
 
 def trace_json(trace: ToolTrace) -> dict[str, Any]:
     """A tool trace as JSON."""
-    return {
-        "name": trace.name,
-        "arguments": plain(trace.arguments),
-        "outcome": trace.outcome,
-        "brief": trace.brief,
-        "used": trace.used,
-    }
+    return {**{field.name: getattr(trace, field.name) for field in fields(trace)}, "arguments": plain(trace.arguments)}
 
 
 def plain(value: Any) -> Any:
@@ -348,18 +343,12 @@ def plain(value: Any) -> Any:
 
 def fact_row(fact: Fact) -> dict[str, Any]:
     """The row of a fact."""
-    return {
-        "user_id": fact.user_id,
-        "id": fact.id,
-        "text": fact.text,
-        "evidence": list(fact.evidence),
-        "confidence": fact.confidence,
-        "valid_from": to_micros(fact.valid_from),
-        "valid_to": maybe_micros(fact.valid_to),
-        "status": fact.status,
-        "superseded_by": fact.superseded_by,
-        "source": fact.source,
-    }
+    times = {"valid_from": to_micros(fact.valid_from), "valid_to": maybe_micros(fact.valid_to)}
+    return _fields(fact) | times | {"evidence": list(fact.evidence)}
+
+
+def _fields(value: Fact | Persona | Critique | Pin) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def fact_of(row: Mapping[str, Any]) -> Fact:
@@ -408,34 +397,14 @@ def persona_of(row: Mapping[str, Any]) -> Persona:
 
 def persona_row(persona: Persona) -> dict[str, Any]:
     """The row of a persona version."""
-    return {
-        "user_id": persona.user_id,
-        "version": persona.version,
-        "parent": persona.parent,
-        "sections": sections_json(persona.sections),
-        "origin": persona.origin,
-        "proposer": persona.proposer,
-        "reason": persona.reason,
-        "loss_before": persona.loss_before,
-        "loss_after": persona.loss_after,
-        "aligned_through": maybe_micros(persona.aligned_through),
-        "created_at": to_micros(persona.created_at),
-    }
+    times = {"aligned_through": maybe_micros(persona.aligned_through), "created_at": to_micros(persona.created_at)}
+    return _fields(persona) | times | {"sections": sections_json(persona.sections)}
 
 
 def critique_row(user_id: str, critique: Critique) -> dict[str, Any]:
     """The row of a critique."""
-    return {
-        "user_id": user_id,
-        "run": critique.run,
-        "epoch": critique.epoch,
-        "interaction_id": critique.interaction_id,
-        "version": critique.version,
-        "loss": critique.loss,
-        "text": critique.text,
-        "evidence": list(critique.evidence),
-        "created_at": to_micros(critique.created_at),
-    }
+    kept = {"evidence": list(critique.evidence), "created_at": to_micros(critique.created_at)}
+    return {"user_id": user_id} | _fields(critique) | kept
 
 
 def critique_of(row: Mapping[Any, Any]) -> Critique:
@@ -446,14 +415,7 @@ def critique_of(row: Mapping[Any, Any]) -> Critique:
 
 def pin_row(pin: Pin) -> dict[str, Any]:
     """The row of a pin."""
-    return {
-        "user_id": pin.user_id,
-        "id": pin.id,
-        "text": pin.text,
-        "created_at": to_micros(pin.created_at),
-        "origin": pin.origin,
-        "said_in": pin.said_in,
-    }
+    return _fields(pin) | {"created_at": to_micros(pin.created_at)}
 
 
 def pin_of(row: Mapping[Any, Any]) -> Pin:
