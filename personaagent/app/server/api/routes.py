@@ -116,6 +116,7 @@ def _endpoint(door: Door, told: Described, handler: Handler) -> Callable[[Reques
             call = Call(
                 services=door.services,
                 turns=door.turns,
+                user=door.agent.user(user_id),
                 request=request,
                 user_id=user_id,
                 query=_once(request, told),

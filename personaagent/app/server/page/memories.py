@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import quote
 
 from starlette.responses import JSONResponse, Response
 
-from personaagent.app.feedback import give_feedback
 from personaagent.app.server.page.house import HEADERS, Visit
 from personaagent.errors import InputError, UnknownFact, UnknownInteraction
 from personaagent.graph.services import Services
@@ -73,13 +73,13 @@ async def take_feedback(visit: Visit) -> Response:
     """
     visit.services.limiter.admit_feedback(visit.user_id)
     key = visit.request.path_params["memory_id"]
-    said = {name: text for name in _SAID if (text := visit.form.get(name, "").strip())}
+    said: dict[str, Any] = {name: text for name in _SAID if (text := visit.form.get(name, "").strip())}
     for source in ("correction", "edit", "choice"):
         if source in said:
             said |= {"ground_truth": said.pop(source), "source": source}
-    result = await give_feedback(visit.services, visit.user_id, key, said)
+    taken = await visit.door.agent.user(visit.user_id).feedback(key, **said)
     if visit.by_script:
-        return JSONResponse({"said": result["understood"]}, headers=HEADERS)
+        return JSONResponse({"said": taken.understood}, headers=HEADERS)
     return visit.go(f"/me/memories/{quote(key, safe='')}", done="noted")
 
 
