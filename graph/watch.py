@@ -22,13 +22,13 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.graph import StateGraph
 from langgraph.runtime import Runtime
 
+from personaagent import telemetry
 from personaagent.context import Context
 from personaagent.errors import AlignmentRunning, EmptyQuery, PersonaAgentError
 from personaagent.inputs import user_of
 from personaagent.limits import Limiter
 from personaagent.prompts import pulled
-from personaagent.telemetry import metrics
-from personaagent.telemetry.logs import bound, hashed_user
+from personaagent.telemetry import bound, hashed_user
 from personaagent.tracing.runs import Prices, traced
 from personaagent.turn import turn_start
 
@@ -76,7 +76,7 @@ class Watch:
                     request_id=config.get("configurable", {}).get("langgraph_request_id"),
                 ),
                 self._foreground.live() if graph in LIVE else nullcontext(),
-                metrics.timed_node(graph, name),
+                telemetry.timed_node(graph, name),
                 traced(graph, user_id, config, self._prices) as trace,
             ):
                 try:
@@ -123,9 +123,9 @@ class Watch:
             self._limiter.end_alignment(user_id, _thread(config))
         if isinstance(error, GraphBubbleUp) or not isinstance(error, Exception):
             return
-        metrics.errors.labels(type(error).__name__ if isinstance(error, PersonaAgentError) else "unexpected").inc()
+        telemetry.errors.labels(type(error).__name__ if isinstance(error, PersonaAgentError) else "unexpected").inc()
         if graph == "alignment":
-            metrics.alignments.labels("failed").inc()
+            telemetry.alignments.labels("failed").inc()
 
     def _seen(
         self,
@@ -139,17 +139,17 @@ class Watch:
         if graph == "alignment":
             if name == ENDS:
                 self._limiter.end_alignment(user_id, _thread(config))
-                metrics.alignment_ended(state)
+                telemetry.alignment_ended(state)
             return
         if graph != "agent":
             return
         before = [] if name == FIRST else state.get("degraded", [])
-        metrics.turn_degraded(result.get("degraded", before)[len(before) :])
+        telemetry.turn_degraded(result.get("degraded", before)[len(before) :])
         match name:
             case "retrieve_memory" if "recalled" in result:
-                metrics.recall_hits.observe(len(result["recalled"]))
+                telemetry.recall_hits.observe(len(result["recalled"]))
             case "act":
-                metrics.tools_called(result["trace"][len(state.get("trace", [])) :])
+                telemetry.tools_called(result["trace"][len(state.get("trace", [])) :])
             case _ if name == LAST:
                 self._end(user_id, state)
 

@@ -19,11 +19,10 @@ from personaagent.models.card import Card
 from personaagent.models.replies import loop_start, names_in, spoken, whole_sentences
 from personaagent.ports import Models, Role, Where
 from personaagent.state import RespondState
-from personaagent.tools.calls import nothing_new
 from personaagent.tools.need import offered
 from personaagent.tools.registry import ActionSpaces
 from personaagent.tools.space import ActionSpace
-from personaagent.tools.talk import Said, ask_with_tools, plain_talk, told_to_finish
+from personaagent.tools.talk import Said, ask_with_tools, nothing_new, plain_talk, told_to_finish
 from personaagent.turn import BREAKS_OFF, BROKEN_OFF, personalized, turn_start
 
 Weigh = Callable[[str, Where], Awaitable[Weights]]  # of the user, by their labels that are left

@@ -82,7 +82,7 @@ def worker(
 
     async def work(services: Services) -> dict[str, list[Done]]:
         from personaagent.library.worker import Worker
-        from personaagent.telemetry.logs import bound, hashed_user, set_up_logs
+        from personaagent.telemetry import bound, hashed_user, set_up_logs
 
         carrier = Worker(services)
         done: deque[Done] = deque(maxlen=TOLD)

@@ -9,10 +9,10 @@ from collections import deque
 from dataclasses import dataclass
 from time import monotonic
 
+from personaagent import telemetry
 from personaagent.errors import PersonaAgentError
 from personaagent.ledger.queues import Jobs, Outbox
 from personaagent.memory.spool import Spool
-from personaagent.telemetry import metrics
 
 EVERY_S = 5.0
 _log = logging.getLogger(__name__)
@@ -50,22 +50,22 @@ class Backlog:
     async def observe(self) -> Waiting | None:
         """Set the gauges; None, and gauges that are not a number, while the ledger does not answer."""
         spooled = await self._spool.depth()
-        metrics.spool_depth.set(spooled)
+        telemetry.spool_depth.set(spooled)
         try:
             jobs, span = await self._jobs.depth(), await self._outbox.span()
         except PersonaAgentError as error:
             _log.warning("what waits is not known: %s", error)
-            metrics.ledger_up.set(0)
-            for gauge in (metrics.queue_jobs, metrics.outbox_depth, metrics.outbox_age):
+            telemetry.ledger_up.set(0)
+            for gauge in (telemetry.queue_jobs, telemetry.outbox_depth, telemetry.outbox_age):
                 gauge.set(math.nan)
             return None
         waiting = Waiting(
             jobs=jobs, outbox=span.depth, outbox_oldest_s=self._age(span.oldest, span.newest), spool=spooled
         )
-        metrics.ledger_up.set(1)
-        metrics.queue_jobs.set(waiting.jobs)
-        metrics.outbox_depth.set(waiting.outbox)
-        metrics.outbox_age.set(waiting.outbox_oldest_s)
+        telemetry.ledger_up.set(1)
+        telemetry.queue_jobs.set(waiting.jobs)
+        telemetry.outbox_depth.set(waiting.outbox)
+        telemetry.outbox_age.set(waiting.outbox_oldest_s)
         return waiting
 
     def _age(self, oldest: int | None, newest: int | None) -> float:

@@ -21,7 +21,7 @@ from langsmith.utils import LangSmithError, LangSmithWarning, get_tracer_project
 
 from personaagent.labels.loss import loss
 from personaagent.models.meter import metering
-from personaagent.telemetry.logs import hashed_user
+from personaagent.telemetry import hashed_user
 from personaagent.tracing.client import RedactingClient, tracing_client
 from personaagent.tracing.redaction import Redaction
 from personaagent.types import Interaction

@@ -25,10 +25,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from personaagent import telemetry
 from personaagent.errors import ModelUnreachable, PersonaAgentError
 from personaagent.graph.services import Services
-from personaagent.telemetry import metrics
-from personaagent.telemetry.logs import set_up_logs
+from personaagent.telemetry import set_up_logs
 
 if TYPE_CHECKING:
     from personaagent.graph.services import Services
@@ -56,7 +56,7 @@ def ops_routes(services_of: ServicesOf) -> list[Route]:
 
     async def show_metrics(_: Request) -> Response:
         await services_of().backlog.observe()
-        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE, headers=NO_STORE)
+        return Response(telemetry.exposition(), media_type=telemetry.CONTENT_TYPE, headers=NO_STORE)
 
     return [
         Route("/healthz", healthz, include_in_schema=False),

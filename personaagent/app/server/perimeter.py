@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from personaagent import telemetry
 from personaagent.app.server.identity import check_local
 from personaagent.errors import NotSignedIn, RequestTooLarge
 from personaagent.settings import Settings
-from personaagent.telemetry import metrics
 
 SIGNED_IN: Final = frozenset({"assistants", "threads", "runs", "store", "me", "api", "v1", "mcp"})
 OPEN: Final = {  # to everybody, and why
@@ -57,7 +57,7 @@ class Perimeter:
             else:
                 await self._app(scope, receive, send)
                 return
-        metrics.refused.labels("perimeter").inc()
+        telemetry.refused.labels("perimeter").inc()
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": reason[:100]})
             return
@@ -157,7 +157,7 @@ class BodyLimit:
             message = await receive()
             if len(message.get("text") or "") <= self._max_bytes >= len(message.get("bytes") or b""):
                 return message
-            metrics.refused.labels("request_bytes").inc()
+            telemetry.refused.labels("request_bytes").inc()
             await send({"type": "websocket.close", "code": TOO_BIG, "reason": str(self._error())})
             return {"type": "websocket.disconnect", "code": TOO_BIG}
 
@@ -170,7 +170,7 @@ class BodyLimit:
         )
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        metrics.refused.labels("request_bytes").inc()
+        telemetry.refused.labels("request_bytes").inc()
         error = self._error()
         body = {"error": {"name": type(error).__name__, "message": str(error)}}
         await JSONResponse(body, status_code=413, headers={"Connection": "close"})(scope, receive, send)
@@ -196,7 +196,7 @@ class BatchLimit:
             body += message.get("body", b"")
             more = message.get("more_body", False)
         if _length(bytes(body)) > self._max_runs:
-            metrics.refused.labels("pending_runs").inc()
+            telemetry.refused.labels("pending_runs").inc()
             error = RequestTooLarge(
                 f"more than {self._max_runs} runs in one batch: send fewer, or raise PERSONAAGENT_PENDING_RUNS"
             )
