@@ -153,7 +153,6 @@ _ADDRESS: Mapping[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
 }
 _FIRST = re.compile(r"\b(?:I|I['’]m|me|my|mine|myself|ich|mich|mir|mein\w*|je|j['’]ai|moi|yo|mí)\b")
 _WE = re.compile(r"\b(?:we|our|ours|us|let['’]s|wir|unser\w*|nous|notre|nosotros|nuestr\w+)\b", re.IGNORECASE)
-_YOU = re.compile(r"\b(?:you|your|yours|du|dich|dir|dein\w*|Sie|Ihnen|tu|vous|votre|vos|usted|você)\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +198,6 @@ class Form:
     spelling: Spelling | None = None
     address: Address | None = None
     first_person: bool = False
-    second_person: bool = False
     we: bool = False
     case: Literal["lower", "upper", "usual"] = "usual"
 
@@ -269,7 +267,6 @@ def features(text: str) -> Form:
         spelling=_spelling(body, language),
         address=_address(body, language),
         first_person=bool(_FIRST.search(body)),
-        second_person=bool(_YOU.search(body)),
         we=bool(_WE.search(body)),
         case=_case(body),
     )

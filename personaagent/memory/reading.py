@@ -136,26 +136,6 @@ FACTS_SCHEMA: dict[str, Any] = {
 }
 
 
-async def consolidate(
-    models: Models,
-    user_id: str,
-    new_interactions: Sequence[Interaction],
-    active_facts: Sequence[Fact],
-    history: Sequence[Interaction],
-) -> list[FactOperation]:
-    """Return the valid operations on this user's facts: statistics of ``history``, then what the summarizer proposes.
-
-    ``new_interactions`` and ``history`` (labelled ones) come oldest first; what is not this user's is passed over.
-    With the embedded model, without new interactions and where the model fails or answers in another form there are
-    the statistics only. Facts that the user wrote and statistical ones are never the model's to change, and it may
-    take away a fifth of the facts at most, so a bad answer cannot wipe a memory.
-    """
-    facts = [fact for fact in active_facts if fact.user_id == user_id and fact.status == "active"]
-    operations = statistic_facts([i for i in history if i.user_id == user_id], facts)
-    read = await summarized(models, user_id, new_interactions, facts)
-    return operations + list(read.operations if read is not None else ())
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What a model made of interactions, and which it read: the newest that its context has room for."""
@@ -170,7 +150,9 @@ async def summarized(
     """What the summarizer proposes from the newest of them, at most ``MAX_READ``; None where no model read any.
 
     A model that read them and answered in another form has proposed nothing; one that did not answer has not read.
-    Material that was labelled counts as read: statistics say what the labels do.
+    Material that was labelled counts as read: statistics say what the labels do. Facts that the user wrote and
+    statistical ones are never the model's to change, and it may take away a fifth of the facts at most, so a bad answer
+    cannot wipe a memory. What is not this user's is passed over.
     What is too much for the endpoint is asked once more with the newer half; one that alone is too much counts as read.
     """
     facts = [fact for fact in active_facts if fact.user_id == user_id and fact.status == "active"]
