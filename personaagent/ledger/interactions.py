@@ -15,7 +15,7 @@ from personaagent.ledger.branches import renewed, settle
 from personaagent.ledger.database import Database
 from personaagent.ledger.tables import interaction_of, interaction_row, interactions, matching, outbox, to_micros
 from personaagent.ports import Where
-from personaagent.types import Interaction, Kept, Path, TruthSource
+from personaagent.types import Interaction, Kept, Path
 
 EARLIER = 4  # of a thread's newest interactions, among which an earlier attempt of a run is
 DAY = 86_400_000_000  # microseconds by which a clock is believed to have been set back
@@ -213,25 +213,9 @@ class Interactions:
     async def feedback(
         self, user_id: str, interaction_id: str, given: Feedback, *, given_at: datetime | None = None
     ) -> Interaction:
-        """Take in feedback (``labels.applied``); ``given_at`` None is now. Raises UnknownInteraction, InvalidLabel."""
+        """Take in feedback (``applied``); ``given_at`` None is now. Raises UnknownInteraction, InvalidLabel."""
         now = given_at or datetime.now(UTC)
         return await self._change(user_id, interaction_id, lambda past: applied(past, given, now))
-
-    async def label(
-        self,
-        user_id: str,
-        interaction_id: str,
-        ground_truth: str,
-        source: TruthSource,
-        confidence: float = 1.0,
-    ) -> Interaction:
-        """Give a ground truth as feedback."""
-        given = Feedback(ground_truth=ground_truth, source=source, confidence=confidence)
-        return await self.feedback(user_id, interaction_id, given)
-
-    async def rate(self, user_id: str, interaction_id: str, rating: int) -> Interaction:
-        """Give a rating as feedback."""
-        return await self.feedback(user_id, interaction_id, Feedback(rating=rating))
 
     async def delete(self, user_id: str, ids: Sequence[str]) -> int:
         """Remove these of the user and ask the index to; returns how many there were."""

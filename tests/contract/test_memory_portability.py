@@ -41,7 +41,7 @@ async def document(house: House) -> dict[str, Any]:
     await house.episodic.append_many(
         "ann", [episode(n, tools=(trace,), task="t", metadata={"n": n}) for n in range(20)]
     )
-    await house.episodic.label("ann", uid(3), "Paris 🦊", "correction")
+    await house.episodic.feedback("ann", uid(3), Feedback(ground_truth="Paris 🦊", source="correction"))
     given = Feedback(ground_truth="tea", source="pick", rejected="coffee", comment="too loud", rating=2)
     await house.episodic.feedback("ann", uid(4), given)
     (rome,) = await house.semantic.apply(

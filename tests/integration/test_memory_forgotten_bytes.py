@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import update
 
 from memory_house import episode, opened, uid
+from personaagent.inputs import Feedback
 from personaagent.ledger import database
 from personaagent.ledger.database import Database, Scrubber
 from personaagent.ledger.tables import interactions
@@ -53,7 +54,7 @@ async def home(tmp_path: Path) -> Path:
     async with opened(tmp_path / "home") as house:
         await house.episodic.append_many("ann", [episode(n) for n in range(5)])
         await house.episodic.append("ann", episode(9, query=f"the {SECRET} lesson", response=SECRET))
-        await house.episodic.label("ann", uid(9), SECRET, "correction")
+        await house.episodic.feedback("ann", uid(9), Feedback(ground_truth=SECRET, source="correction"))
     return tmp_path / "home"
 
 
