@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from personaagent.graph.services import Services
+    from personaagent.library.user import User as LibraryUser
     from personaagent.library.values import Memories
     from personaagent.memory.forgetting import ForgetReport
     from personaagent.types import Fact, Recall
@@ -37,21 +38,16 @@ def export(
 ) -> None:
     """Write everything that is kept of the user as one JSON document."""
 
-    async def work(services: Services) -> dict[str, Any]:
-        from personaagent.memory.portability import export_user
-
-        return await export_user(services.database, user)
-
     if file is None:
-        run(work, home=home, json_=True, show=lambda _: None)
+        run_as(user, lambda user: user.export(), home=home, json_=True, show=lambda _: None)
         return
 
-    async def into_file(services: Services) -> dict[str, Any]:
-        document = await work(services)
+    async def into_file(user: LibraryUser) -> dict[str, Any]:
+        document = await user.export()
         await asyncio.to_thread(_write, file, document)
         return {"file": file} | {part: len(document[part]) for part in PARTS}
 
-    run(into_file, home=home, json_=json_, show=_parts_told)
+    run_as(user, into_file, home=home, json_=json_, show=_parts_told)
 
 
 @app.command("import")
@@ -63,16 +59,13 @@ def import_(
 ) -> None:
     """Take in an exported user, personas and history included, under this user id."""
 
-    async def work(services: Services) -> dict[str, Any]:
-        from personaagent.memory.portability import import_user
-
+    async def work(user: LibraryUser) -> dict[str, Any]:
         document = await asyncio.to_thread(_read, file)
         with progress("indexing", json_=json_) as told:
-            budget = services.settings.persona_token_budget
-            taken = await import_user(services.database, services.indexer, user, document, told, token_budget=budget)
+            taken = await user.restore(document, on_step=told)
         return {"file": file} | {part: len(getattr(taken, part)) for part in PARTS}
 
-    run(work, home=home, json_=json_, show=_parts_told)
+    run_as(user, work, home=home, json_=json_, show=_parts_told)
 
 
 def _parts_told(result: dict[str, Any]) -> str:
@@ -90,7 +83,7 @@ def _write(file: Path, document: dict[str, Any]) -> None:
         raise InputError(f"{file} cannot be written ({error.strerror}): give another place") from error
 
 
-def _read(file: Path) -> object:
+def _read(file: Path) -> Any:
     try:
         return json.loads(sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig"))
     except OSError as error:
