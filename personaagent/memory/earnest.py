@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import takewhile
 
-from personaagent.own_words import own_words
-from personaagent.text import UNSPACED, skeleton, unmarked
+from personaagent.text import UNSPACED, own_words, skeleton, unmarked
 
 TOLD_CHARS = 500  # of a message; what is longer is pasted
 STEM = 5  # letters by which a word is found again

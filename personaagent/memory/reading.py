@@ -26,11 +26,10 @@ from personaagent.memory.earnest import bears, may_stand, of_oneself, same_matte
 from personaagent.memory.supported import supported
 from personaagent.models.meter import metering
 from personaagent.models.tokens import count_messages
-from personaagent.own_words import MIN_PASTED_WORDS, own_words
 from personaagent.ports import EpisodicMemory, Models, SemanticMemory, Where
 from personaagent.prompts import quote, render
 from personaagent.rules import advises, broken_rule
-from personaagent.text import clean, one_line
+from personaagent.text import MIN_PASTED_WORDS, clean, one_line, own_words
 from personaagent.types import Fact, FactOperation, Interaction, UserProfile, is_wish
 
 

@@ -13,8 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from personaagent.memory.earnest import of_oneself
-from personaagent.own_words import own_words
-from personaagent.text import CJK, skeleton
+from personaagent.text import CJK, own_words, skeleton
 from personaagent.types import Interaction
 
 MIN_LETTERS = 4  # of a word that tells something, and of a common beginning

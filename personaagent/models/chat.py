@@ -19,8 +19,7 @@ from pydantic import SecretStr
 from personaagent.errors import ContextTooLong, ModelRefused, SetupError
 from personaagent.extras import WEIGHTS, install
 from personaagent.models import constrained
-from personaagent.models.card import Card, Cards
-from personaagent.models.discovery import TOOLS_S, context_of, look_at, tool_use
+from personaagent.models.card import TOOLS_S, Card, Cards, context_of, look_at, tool_use
 from personaagent.ports import Role
 from personaagent.settings import Settings
 

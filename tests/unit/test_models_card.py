@@ -12,9 +12,8 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from personaagent.app.doctor import endpoint as doctor_endpoint
 from personaagent.errors import ContextTooLong, ModelRefused
-from personaagent.models.card import Card, Cards, limit_in
+from personaagent.models.card import NEEDS_ONE, Card, Cards, limit_in
 from personaagent.models.chat import ModelsFromSettings
-from personaagent.models.discovery import NEEDS_ONE
 from personaagent.models.replies import CallFilter, without_calls
 from personaagent.settings import Settings
 from stub_endpoint import endpoint, obliging, refusing
