@@ -21,14 +21,13 @@ from personaagent.ledger.queues import Jobs, Outbox
 from personaagent.ledger.turns import Known, Turns
 from personaagent.ledger.users import Budget, Grants, Users
 from personaagent.limits import Limiter
-from personaagent.memory.backlog import Backlog
 from personaagent.memory.earnest import tells
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.forgetting import Forgetter
 from personaagent.memory.index_common import CheckedIndex, RebuildableIndex
 from personaagent.memory.indexer import Indexer
 from personaagent.memory.semantic import LedgerSemanticMemory
-from personaagent.memory.spool import Spool
+from personaagent.memory.spool import Backlog, Spool
 from personaagent.memory.statements import Statements
 from personaagent.models.embedder import embedder_from
 from personaagent.ownership import alignment_thread

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from personaagent.memory.supported import parts
+from personaagent.memory.earnest import parts
 from personaagent.persona.constraint import constraints_of
 from personaagent.persona.edit import without
 from personaagent.persona.gate import TIE, Evidence

@@ -22,8 +22,7 @@ from personaagent.labels.statistics import HISTORY, STATISTICS, is_statistic, st
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.users import Budget
-from personaagent.memory.earnest import bears, may_stand, of_oneself, same_matter, tells
-from personaagent.memory.supported import supported
+from personaagent.memory.earnest import bears, may_stand, of_oneself, same_matter, supported, tells
 from personaagent.models.meter import metering
 from personaagent.models.tokens import count_messages
 from personaagent.ports import EpisodicMemory, Models, SemanticMemory, Where
