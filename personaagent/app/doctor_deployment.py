@@ -8,13 +8,11 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from personaagent.app.doctor import Check
-from personaagent.errors import PersonaAgentError
+from personaagent.app.doctor import Check, named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,18 +49,16 @@ def endpoint(settings: Settings) -> list[Check]:
     parts = urlsplit(settings.openai_base_url)
     name, shown = "model endpoint", parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # no password
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        mend = "write OPENAI_BASE_URL like http://localhost:11434/v1"
-        return [Check(name=name, status="fail", detail=f"{shown} is no address", mend=mend)]
+        return [Check(name, "fail", f"{shown} is no address", "write OPENAI_BASE_URL like http://localhost:11434/v1")]
     if parts.path.endswith(("/chat/completions", "/completions", "/models")):
         mend = "OPENAI_BASE_URL ends before the route, in most cases with /v1"
-        return [Check(name=name, status="fail", detail=f"{shown} names a route", mend=mend)]
+        return [Check(name, "fail", f"{shown} names a route", mend)]
     if parts.scheme == "http" and "." in parts.hostname and parts.hostname not in LOCAL:
         detail = f"{shown}: prompts and the key cross the network in clear text"
-        return [Check(name=name, status="warn", detail=detail, mend="use https, or keep it inside a private network")]
+        return [Check(name, "warn", detail, "use https, or keep it inside a private network")]
     if not parts.path.strip("/"):
-        mend = "most endpoints want /v1 at the end of OPENAI_BASE_URL"
-        return [Check(name=name, status="warn", detail=f"{shown} has no path", mend=mend)]
-    return [Check(name=name, status="ok", detail=shown)]
+        return [Check(name, "warn", f"{shown} has no path", "most endpoints want /v1 at the end of OPENAI_BASE_URL")]
+    return [Check(name, "ok", shown)]
 
 
 def langgraph_json(config: Path) -> list[Check]:
@@ -76,20 +72,20 @@ def langgraph_json(config: Path) -> list[Check]:
     try:
         told = json.loads(config.read_text(encoding="utf-8"))
     except ValueError as error:
-        return [Check(name=name, status="fail", detail=f"is no JSON: {error}", mend="restore it from the release")]
+        return [Check(name, "fail", f"is no JSON: {error}", "restore it from the release")]
     graphs = _table(told, "graphs")
     if not graphs:
-        return [Check(name=name, status="fail", detail="names no graph", mend="restore it from the release")]
+        return [Check(name, "fail", "names no graph", "restore it from the release")]
     objects = [one if isinstance(one, str) else str(_table(graphs, key).get("path")) for key, one in graphs.items()]
     if not any(path.startswith(OURS) for path in objects):
         return []  # another project's folder
     if flaw := _flaw(told, objects, config.parent):
-        return [Check(name=name, status="fail", detail=flaw[0], mend=flaw[1])]
+        return [Check(name, "fail", flaw[0], flaw[1])]
     if not _table(_table(told, "checkpointer"), "ttl").get("default_ttl"):
         detail = "has no checkpointer.ttl: what users said is kept in the server's threads for ever"
         mend = 'write "checkpointer": {"ttl": {"strategy": "delete", "default_ttl": 43200}}, in minutes'
-        return [Check(name=name, status="warn", detail=detail, mend=mend)]
-    return [Check(name=name, status="ok", detail=f"names {', '.join(graphs)}")]
+        return [Check(name, "warn", detail, mend)]
+    return [Check(name, "ok", f"names {', '.join(graphs)}")]
 
 
 def _flaw(told: Any, objects: Sequence[str], folder: Path) -> tuple[str, str] | None:
@@ -130,21 +126,19 @@ def identity(settings: Settings) -> Check:
             missing.append("jwt_jwks_url")
         if missing:
             names = ", ".join(f"PERSONAAGENT_{name.upper()}" for name in missing)
-            return Check(name="identity", status="fail", detail="jwt is not configured", mend=f"set {names}")
+            return Check("identity", "fail", "jwt is not configured", f"set {names}")
     if settings.auth == "dev" and (settings.database_url is not None or settings.qdrant_url is not None):
         detail = "dev, beside shared stores: it answers this machine only"
-        return Check(
-            name="identity", status="warn", detail=detail, mend="set PERSONAAGENT_AUTH=api_key or jwt to serve others"
-        )
-    return Check(name="identity", status="ok", detail=settings.auth)
+        return Check("identity", "warn", detail, "set PERSONAAGENT_AUTH=api_key or jwt to serve others")
+    return Check("identity", "ok", settings.auth)
 
 
 def session(settings: Settings) -> Check:
     """Whether several server processes would accept each other's cookies."""
     if settings.session_secret is None and settings.database_url is not None:
         detail = "the page's cookies are signed by a secret of this data folder alone"
-        return Check(name="session", status="warn", detail=detail, mend="set PERSONAAGENT_SESSION_SECRET everywhere")
-    return Check(name="session", status="ok", detail="cookies are signed")
+        return Check("session", "warn", detail, "set PERSONAAGENT_SESSION_SECRET everywhere")
+    return Check("session", "ok", "cookies are signed")
 
 
 def folder(settings: Settings) -> list[Check]:
@@ -153,14 +147,14 @@ def folder(settings: Settings) -> list[Check]:
     if not home.is_dir():
         return []  # the check of the data folder itself says so
     mode = stat.S_IMODE(home.stat().st_mode)
-    private = Check(name="permissions", status="ok", detail=f"{home} is {mode:o}")
+    private = Check("permissions", "ok", f"{home} is {mode:o}")
     if mode & 0o077:
         detail = f"{home} is {mode:o}: other users of this machine may read it"
-        private = Check(name="permissions", status="warn", detail=detail, mend=f"chmod 700 {home}")
+        private = Check("permissions", "warn", detail, f"chmod 700 {home}")
     free = shutil.disk_usage(home).free
-    room = Check(name="disk", status="ok", detail=f"{free / 1e9:.1f} GB free")
+    room = Check("disk", "ok", f"{free / 1e9:.1f} GB free")
     if free < LOW_BYTES:
-        room = Check(name="disk", status="fail", detail=f"{free / 1e9:.1f} GB free", mend="make room or move the data")
+        room = Check("disk", "fail", f"{free / 1e9:.1f} GB free", "make room or move the data")
     return [private, room]
 
 
@@ -168,11 +162,11 @@ def standalone(environment: Mapping[str, str]) -> Check:
     """Whether the standalone LangGraph server has all it needs, where any of it is set."""
     missing = [name for name in STANDALONE if not environment.get(name)]
     if len(missing) == len(STANDALONE):
-        return Check(name="standalone server", status="ok", detail="not in use")
+        return Check("standalone server", "ok", "not in use")
     if missing:
         detail = "is configured in part and will not start"
-        return Check(name="standalone server", status="fail", detail=detail, mend=f"set {', '.join(missing)}")
-    return Check(name="standalone server", status="ok", detail="its database, Redis and licence are named")
+        return Check("standalone server", "fail", detail, f"set {', '.join(missing)}")
+    return Check("standalone server", "ok", "its database, Redis and licence are named")
 
 
 OLDEST_POSTGRES = 14  # the oldest that its makers still mended when this was written
@@ -183,20 +177,13 @@ async def remote(settings: Settings) -> list[Check]:
     """A finding for each that is in use, or its failure as one."""
     asked = []
     if settings.database_url is not None:
-        asked.append(_named("postgres", _postgres(settings), "check DATABASE_URL, and that the server runs"))
+        asked.append(named("postgres", _postgres(settings), "check DATABASE_URL, and that the server runs"))
     if settings.qdrant_url is not None:
         mend = "check QDRANT_URL and QDRANT_API_KEY, and that the server runs"
-        asked.append(_named("qdrant", _qdrant(settings), mend))
+        asked.append(named("qdrant", _qdrant(settings), mend))
     if settings.auth == "jwt" and settings.jwt_jwks_url:
-        asked.append(_named("signing keys", _jwks(settings), "check PERSONAAGENT_JWT_JWKS_URL"))
+        asked.append(named("signing keys", _jwks(settings), "check PERSONAAGENT_JWT_JWKS_URL"))
     return list(await asyncio.gather(*asked))
-
-
-async def _named(name: str, probe: Awaitable[Check], mend: str) -> Check:
-    try:
-        return await probe
-    except PersonaAgentError as error:
-        return Check(name=name, status="fail", detail=str(error), mend=mend)
 
 
 async def _postgres(settings: Settings) -> Check:
@@ -208,7 +195,7 @@ async def _postgres(settings: Settings) -> Check:
 
     database = database_from(settings)
     if database.dialect != "postgresql":
-        return Check(name="postgres", status="ok", detail=f"not in use: the ledger is {database.address}")
+        return Check("postgres", "ok", f"not in use: the ledger is {database.address}")
     try:
         told = text(
             "SELECT (SELECT version_num FROM alembic_version), current_setting('server_version_num')::int, "
@@ -220,13 +207,13 @@ async def _postgres(settings: Settings) -> Check:
     detail = f"version {version // 10_000}.{version % 10_000}, schema {revision}, {connections} connections"
     if revision != HEAD:
         mend = f"upgrade PersonaAgent where it is older than schema {revision}"
-        return Check(name="postgres", status="fail", detail=f"{detail}; this version needs {HEAD}", mend=mend)
+        return Check("postgres", "fail", f"{detail}; this version needs {HEAD}", mend)
     if version // 10_000 < OLDEST_POSTGRES:
-        return Check(name="postgres", status="warn", detail=detail, mend=f"upgrade to {OLDEST_POSTGRES} or later")
+        return Check("postgres", "warn", detail, f"upgrade to {OLDEST_POSTGRES} or later")
     if connections < 2 * POOL:
         mend = f"set max_connections to {POOL} for each process and some to spare, or put a pooler before it"
-        return Check(name="postgres", status="warn", detail=detail, mend=mend)
-    return Check(name="postgres", status="ok", detail=detail)
+        return Check("postgres", "warn", detail, mend)
+    return Check("postgres", "ok", detail)
 
 
 async def _qdrant(settings: Settings) -> Check:
@@ -250,12 +237,12 @@ async def _qdrant(settings: Settings) -> Check:
     size = dense.size if dense is not None else 0
     if size != embedder.dim:
         detail = f"{server.collection} has {size} dimensions, the embedding model {embedder.dim}"
-        return Check(name="qdrant", status="fail", detail=detail, mend="run `personaagent memory reindex`")
+        return Check("qdrant", "fail", detail, "run `personaagent memory reindex`")
     schema = info.payload_schema.get("user_id")
     if not getattr(schema.params if schema is not None else None, "is_tenant", False):
         detail = f"{server.collection}: user_id is not the tenant, so a search reads from all over the disk"
-        return Check(name="qdrant", status="warn", detail=detail, mend="run `personaagent memory reindex`")
-    return Check(name="qdrant", status="ok", detail=f"{server.collection}, {size} dimensions, one tenant a user")
+        return Check("qdrant", "warn", detail, "run `personaagent memory reindex`")
+    return Check("qdrant", "ok", f"{server.collection}, {size} dimensions, one tenant a user")
 
 
 async def _jwks(settings: Settings) -> Check:
@@ -264,5 +251,5 @@ async def _jwks(settings: Settings) -> Check:
     found = await KeySet(str(settings.jwt_jwks_url), settings.jwt_jwks_cache_s).published()
     if not found:
         detail = f"{settings.jwt_jwks_url} publishes no key that signs"
-        return Check(name="signing keys", status="fail", detail=detail, mend="check PERSONAAGENT_JWT_JWKS_URL")
-    return Check(name="signing keys", status="ok", detail=f"{settings.jwt_jwks_url} publishes {found}")
+        return Check("signing keys", "fail", detail, "check PERSONAAGENT_JWT_JWKS_URL")
+    return Check("signing keys", "ok", f"{settings.jwt_jwks_url} publishes {found}")
