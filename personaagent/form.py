@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log2
-from typing import Literal
+from typing import Final, Literal
 
 from personaagent.text import CJK, clean
 
@@ -529,43 +529,28 @@ def _listed(things: list[str]) -> str:
     return things[0] if len(things) == 1 else f"{', '.join(things[:-1])} and {things[-1]}"
 
 
+# how much a difference weighs: in whether there is any of it, in whether it is so, and where both are known
+_PRESENT: Final = {
+    "items": 0.4, "headings": 0.25, "emphasis": 0.15, "tables": 0.3, "fences": 0.3, "emoji": 0.2, "exclamations": 0.1,
+    "hedges": 0.1, "contractions": 0.1, "number_words": 0.1, "parentheses": 0.1, "semicolons": 0.1, "dashes": 0.1,
+    "quotations": 0.1, "bold_lead": 0.15, "lead": 0.15, "greeting": 0.2, "filler": 0.15, "signoff": 0.2,
+    "question": 0.15, "verdict": 0.2, "first_person": 0.1,
+}  # fmt: skip
+_KNOWN: Final = {"mark": 0.1, "language": 0.6, "spelling": 0.1, "units": 0.3, "address": 0.3}
+
+
 def differences(one: Form, other: Form) -> list[tuple[float, float]]:
     """Pairs of weight and difference, both in 0..1."""
     return [
         (0.6, _times(one.words, other.words, 3)),
         (0.2, _times(one.sentences, other.sentences, 2)),
         (0.1, _times(one.paragraphs, other.paragraphs, 2)),
-        (0.4, float(bool(one.items) != bool(other.items))),
+        (0.15, _times(one.paragraph_sentences, other.paragraph_sentences, 2)),
         (0.2, float(bool(one.items and other.items) and bool(one.numbered) != bool(other.numbered))),
         (0.2, _times(one.items, other.items, 2) if one.items and other.items else 0.0),
-        (0.25, float(bool(one.headings) != bool(other.headings))),
-        (0.15, float(bool(one.emphasis) != bool(other.emphasis))),
-        (0.15, float(one.bold_lead != other.bold_lead)),
-        (0.15, _times(one.paragraph_sentences, other.paragraph_sentences, 2)),
-        (0.15, float(one.lead != other.lead)),
-        (0.1, _unlike(one.mark, other.mark)),
-        (0.3, float(bool(one.tables) != bool(other.tables))),
-        (0.3, float(bool(one.fences) != bool(other.fences))),
-        (0.6, _unlike(one.language, other.language)),
-        (0.2, float(one.greeting != other.greeting)),
-        (0.15, float(one.filler != other.filler)),
-        (0.2, float(one.signoff != other.signoff)),
-        (0.15, float(one.question != other.question)),
-        (0.2, float(one.verdict != other.verdict)),
-        (0.2, float(bool(one.emoji) != bool(other.emoji))),
-        (0.1, float(bool(one.exclamations) != bool(other.exclamations))),
-        (0.1, float(bool(one.hedges) != bool(other.hedges))),
-        (0.1, float(bool(one.contractions) != bool(other.contractions))),
-        (0.1, float(bool(one.number_words) != bool(other.number_words))),
-        (0.1, float(bool(one.parentheses) != bool(other.parentheses))),
-        (0.1, float(bool(one.semicolons) != bool(other.semicolons))),
-        (0.1, float(bool(one.dashes) != bool(other.dashes))),
-        (0.1, float(bool(one.quotations) != bool(other.quotations))),
-        (0.1, _unlike(one.spelling, other.spelling)),
-        (0.3, _unlike(one.units, other.units)),
-        (0.3, _unlike(one.address, other.address)),
-        (0.1, float(one.first_person != other.first_person)),
         (0.3, float(one.case != other.case)),
+        *((weight, float(bool(getattr(one, x)) != bool(getattr(other, x)))) for x, weight in _PRESENT.items()),
+        *((weight, _unlike(getattr(one, x), getattr(other, x))) for x, weight in _KNOWN.items()),
     ]
 
 
