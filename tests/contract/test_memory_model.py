@@ -98,14 +98,13 @@ class Memory(RuleBasedStateMachine):
     def rate(self, user: str, number: int, rating: int) -> None:
         """From 4 up the answer becomes the truth where none is explicit; a lower rating takes such a truth back."""
         known = self.model.get((user, number))
-        call = self.house.episodic.feedback(user, uid(number), Feedback(rating=rating))
         if known is None or not 1 <= rating <= 5:
             try:
-                self.run(call)
+                self.run(self.house.episodic.feedback(user, uid(number), Feedback(rating=rating)))
             except (UnknownInteraction, InvalidLabel):
                 return
             raise AssertionError("a rating that cannot be was taken")
-        rated = self.run(call)
+        rated = self.run(self.house.episodic.feedback(user, uid(number), Feedback(rating=rating)))
         truth, source = known.ground_truth, known.truth_source
         if rating >= 4 and source in {None, "implicit", "rating"}:
             truth, source = known.response, "rating"
