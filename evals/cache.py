@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -126,34 +127,22 @@ class CachedModels:
 
     async def choose(self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]) -> str:
         """Ask for exactly one of ``choices``; raises ModelOutputInvalid for anything else."""
-        asked = {"choices": list(choices)}
-
-        async def ask() -> str:
-            return await self._inner.choose(role, messages, choices)
-
-        return str(await self.kept("choose", role, messages, asked, ask))
+        ask = partial(self._inner.choose, role, messages, choices)
+        return str(await self.kept("choose", role, messages, {"choices": list(choices)}, ask))
 
     async def probabilities(
         self, role: Role, messages: Sequence[BaseMessage], choices: Sequence[str]
     ) -> dict[str, float] | None:
         """How likely each of the choices is; None where the endpoint does not tell."""
-
-        async def ask() -> dict[str, float] | None:
-            return await self._inner.probabilities(role, messages, choices)
-
-        found: dict[str, float] | None = await self.kept(
-            "probabilities", role, messages, {"choices": list(choices)}, ask
-        )
+        asked, ask = {"choices": list(choices)}, partial(self._inner.probabilities, role, messages, choices)
+        found: dict[str, float] | None = await self.kept("probabilities", role, messages, asked, ask)
         return found
 
     async def structured(
         self, role: Role, messages: Sequence[BaseMessage], schema: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Ask for a JSON object of that JSON schema; raises ModelOutputInvalid when it is not of that form."""
-
-        async def ask() -> dict[str, Any]:
-            return await self._inner.structured(role, messages, schema)
-
+        ask = partial(self._inner.structured, role, messages, schema)
         found: dict[str, Any] = await self.kept("structured", role, messages, {"schema": dict(schema)}, ask)
         return found
 

@@ -11,13 +11,18 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from personaagent.errors import InputError, ModelOutputInvalid, ModelRefused, PersonaAgentError
 from personaagent.evals.cache import saved_seconds
+from personaagent.evals.metrics import Pair, scores_of
 from personaagent.evals.records import Answered, Prepared, Records
 from personaagent.evals.systems import Answer, Bench, System
-from personaagent.evals.systems.majority import majority
+from personaagent.evals.systems.baselines import majority
 from personaagent.evals.systems.registry import Value, make
 from personaagent.evals.tasks import Row, Split, Task
 from personaagent.models.meter import metering
@@ -177,3 +182,50 @@ def _first(group: BaseExceptionGroup[PersonaAgentError]) -> PersonaAgentError:
         error = error.exceptions[0]
     assert isinstance(error, PersonaAgentError)
     return error
+
+
+class Board:
+    """One bar for the system that is running."""
+
+    def __init__(self, task: Task, *, systems: int, rows: int) -> None:
+        self._leading, self._score = next(iter(scores_of(task.metric, task.choices).items()))
+        self._systems = systems
+        self._rows = rows
+        self._number = 0
+        self._pairs: list[Pair] = []
+        self._floor: list[Pair] = []
+        self._calls = self._tokens = 0
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[score]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def start(self, system: str) -> None:
+        """Begin with the next system."""
+        self._number += 1
+        self._pairs, self._floor, self._calls, self._tokens = [], [], 0, 0
+        self._bar = self._progress.add_task(f"{self._number}/{self._systems} {system}", total=self._rows, score="")
+
+    def told(self, row: Answered) -> None:
+        """One more row is done."""
+        self._pairs.append((row.answer, row.truth))
+        self._floor.append((row.majority, row.truth))
+        self._calls += row.calls
+        self._tokens += row.input_tokens + row.output_tokens
+        floor = f" (majority {self._score(self._floor):.3f})" if row.majority else ""
+        text = f"{self._leading} {self._score(self._pairs):.3f}{floor} · {self._calls} calls · {self._tokens:,} tokens"
+        self._progress.update(self._bar, advance=1, score=text)

@@ -14,7 +14,7 @@ from personaagent.nodes.load_persona import load_persona
 from personaagent.nodes.write_memory import write_memory
 from personaagent.persona.standing_wishes import StandingWishes
 from personaagent.state import AgentInput, AgentOutput, AgentState
-from personaagent.tracing.feedback import report
+from personaagent.tracing.runs import report
 
 
 def build_agent(services: Services) -> StateGraph[AgentState, Context, AgentInput, AgentOutput]:

@@ -110,90 +110,65 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
         AlignmentState, context_schema=Context, input_schema=AlignmentInput, output_schema=AlignmentOutput
     )
     watch = services.watch("alignment")
-    builder.add_node(
-        "sample_turns",
-        watch(
-            "sample_turns",
-            partial(
-                sample_turns,
-                episodic=services.episodic,
-                seed=services.seeds.persona,
-                seed_as_of=services.seeds.as_of,
-                remaining=services.budget.remaining,
-                candidates=services.candidates,
-                challengers=services.challengers,
-                confidence=settings.gate_confidence,
-            ),
+    watch.add(
+        builder,
+        partial(
+            sample_turns,
+            episodic=services.episodic,
+            seed=services.seeds.persona,
+            seed_as_of=services.seeds.as_of,
+            remaining=services.budget.remaining,
+            candidates=services.candidates,
+            challengers=services.challengers,
+            confidence=settings.gate_confidence,
         ),
-        metadata={"description": "The latest labelled interactions: older ones teach, newer ones judge"},
+        "The latest labelled interactions: older ones teach, newer ones judge",
     )
-    builder.add_node(
-        "judge_challengers",
-        watch(
-            "judge_challengers",
-            partial(judge_challengers, race=race, episodic=services.episodic, margin=settings.gate_margin),
+    watch.add(
+        builder,
+        partial(judge_challengers, race=race, episodic=services.episodic, margin=settings.gate_margin),
+        "What was ahead before meets the labels that came since",
+    )
+    watch.add(
+        builder,
+        partial(simulate, race=race, confidence=settings.gate_confidence, gradient=gradient is not None),
+        "The incumbent persona answers the batch again, with memory cut to before it",
+    )
+    watch.add(
+        builder,
+        partial(critique, models=services.models, episodic=services.episodic, book=book),
+        "The textual loss of each simulation",
+    )
+    watch.add(
+        builder,
+        partial(
+            edit_persona,
+            episodic=services.episodic,
+            personas=services.personas,
+            candidates=services.candidates,
+            proposers=proposers,
+            gradient=gradient,
+            token_budget=settings.persona_token_budget,
+            confidence=settings.gate_confidence,
+            book=book,
         ),
-        metadata={"description": "What was ahead before meets the labels that came since"},
+        "Candidate personas, by gradient and without a model",
     )
-    builder.add_node(
-        "simulate",
-        watch(
-            "simulate",
-            partial(simulate, race=race, confidence=settings.gate_confidence, gradient=gradient is not None),
-        ),
-        metadata={"description": "The incumbent persona answers the batch again, with memory cut to before it"},
+    watch.add(
+        builder,
+        partial(judge_candidate, race=race, margin=settings.gate_margin, confidence=settings.gate_confidence),
+        "A candidate must win on interactions that taught nobody",
     )
-    builder.add_node(
-        "critique",
-        watch("critique", partial(critique, models=services.models, episodic=services.episodic, book=book)),
-        metadata={"description": "The textual loss of each simulation"},
+    budget, ask = settings.persona_token_budget, settings.approve_edits
+    watch.add(
+        builder,
+        partial(commit_persona, personas=services.personas, ask=ask, token_budget=budget),
+        "The next version, or no change",
     )
-    builder.add_node(
-        "edit_persona",
-        watch(
-            "edit_persona",
-            partial(
-                edit_persona,
-                episodic=services.episodic,
-                personas=services.personas,
-                candidates=services.candidates,
-                proposers=proposers,
-                gradient=gradient,
-                token_budget=settings.persona_token_budget,
-                confidence=settings.gate_confidence,
-                book=book,
-            ),
-        ),
-        metadata={"description": "Candidate personas, by gradient and without a model"},
-    )
-    builder.add_node(
-        "judge_candidate",
-        watch(
-            "judge_candidate",
-            partial(judge_candidate, race=race, margin=settings.gate_margin, confidence=settings.gate_confidence),
-        ),
-        metadata={"description": "A candidate must win on interactions that taught nobody"},
-    )
-    builder.add_node(
-        "commit_persona",
-        watch(
-            "commit_persona",
-            partial(
-                commit_persona,
-                personas=services.personas,
-                ask=settings.approve_edits,
-                token_budget=settings.persona_token_budget,
-            ),
-        ),
-        metadata={"description": "The next version, or no change"},
-    )
-    builder.add_node(
-        "refresh_profile",
-        watch(
-            "refresh_profile",
-            partial(refresh_profile, reader=services.reader, allowance=allowance, account=services.account),
-        ),
-        metadata={"description": "New labels become facts; the cost is booked"},
+    watch.add(
+        builder,
+        partial(refresh_profile, reader=services.reader, allowance=allowance, account=services.account),
+        "New labels become facts; the cost is booked",
     )
     builder.add_edge(START, "sample_turns")
     builder.add_conditional_edges("sample_turns", route_sample)

@@ -16,7 +16,7 @@ from personaagent.inputs import user_of
 from personaagent.nodes.record_feedback import record_feedback
 from personaagent.nodes.watch_persona import watch_persona
 from personaagent.state import FeedbackInput, FeedbackOutput, FeedbackState
-from personaagent.tracing.feedback import report
+from personaagent.tracing.runs import report
 
 
 def route_feedback(
@@ -36,19 +36,10 @@ def build_feedback(services: Services) -> StateGraph[FeedbackState, Context, Fee
         FeedbackState, context_schema=Context, input_schema=FeedbackInput, output_schema=FeedbackOutput
     )
     watch = services.watch("feedback")
-    builder.add_node(
-        "record_feedback",
-        watch(
-            "record_feedback",
-            partial(record_feedback, episodic=services.episodic, note_label=services.note_label, report=report),
-        ),
-        metadata={"description": "The interaction gets its ground truth"},
-    )
-    builder.add_node(
-        "watch_persona",
-        watch("watch_persona", partial(watch_persona, watch=services.monitor.watch)),
-        metadata={"description": "A committed version that does worse live than its parent is rolled back"},
-    )
+    recorded = partial(record_feedback, episodic=services.episodic, note_label=services.note_label, report=report)
+    watch.add(builder, recorded, "The interaction gets its ground truth")
+    watched = partial(watch_persona, watch=services.monitor.watch)
+    watch.add(builder, watched, "A committed version that does worse live than its parent is rolled back")
     builder.add_node(
         "alignment",
         build_alignment(services).compile(name="alignment"),

@@ -17,9 +17,8 @@ from personaagent.graph.services import Services
 from personaagent.graph.watch import Node
 from personaagent.nodes.act import act
 from personaagent.nodes.own_answer import own_answer
-from personaagent.nodes.reason import reason
+from personaagent.nodes.reason import reason, stated_form
 from personaagent.nodes.retrieve_memory import retrieve_memory
-from personaagent.nodes.stated_form import stated_form
 from personaagent.state import RespondState
 
 DESCRIPTIONS = {

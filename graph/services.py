@@ -10,41 +10,32 @@ from typing import TYPE_CHECKING
 
 from personaagent.context import Context
 from personaagent.errors import SetupError
-from personaagent.foreground import Foreground
+from personaagent.graph.watch import Foreground
+from personaagent.head import Weighing
 from personaagent.inputs import check_user_id
-from personaagent.ledger.budget import Budget
-from personaagent.ledger.candidates import Candidates
-from personaagent.ledger.challengers import Challengers
-from personaagent.ledger.critiques import Critiques
-from personaagent.ledger.database import database_from
+from personaagent.ledger.candidates import Candidates, Challengers, Critiques
+from personaagent.ledger.database import Meta, database_from
 from personaagent.ledger.facts import Facts
-from personaagent.ledger.grants import Grants
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.jobs import Jobs
-from personaagent.ledger.meta import Meta
-from personaagent.ledger.outbox import Outbox
+from personaagent.ledger.queues import Jobs, Outbox
 from personaagent.ledger.turns import Known, Turns
-from personaagent.ledger.users import Users
+from personaagent.ledger.users import Budget, Grants, Users
 from personaagent.limits import Limiter
-from personaagent.memory.backlog import Backlog
 from personaagent.memory.earnest import tells
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.forgetting import Forgetter
-from personaagent.memory.index_checked import CheckedIndex
+from personaagent.memory.index_common import CheckedIndex, RebuildableIndex
 from personaagent.memory.indexer import Indexer
-from personaagent.memory.reindex import RebuildableIndex
 from personaagent.memory.semantic import LedgerSemanticMemory
-from personaagent.memory.spool import Spool
+from personaagent.memory.spool import Backlog, Spool
 from personaagent.memory.statements import Statements
-from personaagent.memory.weighing import Weighing
 from personaagent.models.embedder import embedder_from
 from personaagent.ownership import alignment_thread
 from personaagent.persona.seed import Seeds
 from personaagent.persona.store import LedgerPersonaStore
-from personaagent.persona.trigger import due
 from personaagent.ports import Answer, Embedder, Models
-from personaagent.prompts.hub import set_up_hub
-from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler
+from personaagent.prompts import set_up_hub
+from personaagent.scheduling import QueueScheduler, Scheduler, ServerScheduler, due
 from personaagent.settings import Settings
 from personaagent.tools.spec import ToolSpec
 from personaagent.tracing import set_up_if_wanted

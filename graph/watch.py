@@ -1,6 +1,6 @@
 """What is seen of every node, and who is held back, in one place: nodes themselves know nothing of it.
 
-A builder adds its nodes through ``Watch``: ``add_node("reason", watch("reason", partial(reason, ...)))``. A watched
+A builder adds its nodes through ``Watch``: ``watch.add(builder, partial(reason, ...), "…")``. A watched
 node is timed, its failures are counted by name, what it says about the turn is counted, and everything logged meanwhile
 carries graph, node, hashed user and persona version; its trace, where there is one, is told the same. On a server the
 first node of a turn and of feedback asks the limiter; that of an alignment always does. This costs
@@ -9,23 +9,26 @@ some tens of microseconds a node.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp
+from langgraph.graph import StateGraph
 from langgraph.runtime import Runtime
 
+from personaagent import telemetry
 from personaagent.context import Context
 from personaagent.errors import AlignmentRunning, EmptyQuery, PersonaAgentError
-from personaagent.foreground import Foreground
 from personaagent.inputs import user_of
 from personaagent.limits import Limiter
-from personaagent.prompts.hub import pulled
-from personaagent.telemetry import metrics
-from personaagent.telemetry.logs import bound, hashed_user
+from personaagent.prompts import pulled
+from personaagent.telemetry import bound, hashed_user
 from personaagent.tracing.runs import Prices, traced
 from personaagent.turn import turn_start
 
@@ -73,7 +76,7 @@ class Watch:
                     request_id=config.get("configurable", {}).get("langgraph_request_id"),
                 ),
                 self._foreground.live() if graph in LIVE else nullcontext(),
-                metrics.timed_node(graph, name),
+                telemetry.timed_node(graph, name),
                 traced(graph, user_id, config, self._prices) as trace,
             ):
                 try:
@@ -90,6 +93,11 @@ class Watch:
 
         watched.__name__ = name
         return watched
+
+    def add(self, builder: StateGraph[Any, Context, Any, Any], node: partial[Any], description: str) -> None:
+        """Add the node, watched and named like its function, to the graph."""
+        name = node.func.__name__
+        builder.add_node(name, self(name, node), metadata={"description": description})
 
     def _admit(
         self, graph: GraphName, name: str, user_id: str, state: Mapping[str, Any], config: RunnableConfig
@@ -115,9 +123,9 @@ class Watch:
             self._limiter.end_alignment(user_id, _thread(config))
         if isinstance(error, GraphBubbleUp) or not isinstance(error, Exception):
             return
-        metrics.errors.labels(type(error).__name__ if isinstance(error, PersonaAgentError) else "unexpected").inc()
+        telemetry.errors.labels(type(error).__name__ if isinstance(error, PersonaAgentError) else "unexpected").inc()
         if graph == "alignment":
-            metrics.alignments.labels("failed").inc()
+            telemetry.alignments.labels("failed").inc()
 
     def _seen(
         self,
@@ -131,17 +139,17 @@ class Watch:
         if graph == "alignment":
             if name == ENDS:
                 self._limiter.end_alignment(user_id, _thread(config))
-                metrics.alignment_ended(state)
+                telemetry.alignment_ended(state)
             return
         if graph != "agent":
             return
         before = [] if name == FIRST else state.get("degraded", [])
-        metrics.turn_degraded(result.get("degraded", before)[len(before) :])
+        telemetry.turn_degraded(result.get("degraded", before)[len(before) :])
         match name:
             case "retrieve_memory" if "recalled" in result:
-                metrics.recall_hits.observe(len(result["recalled"]))
+                telemetry.recall_hits.observe(len(result["recalled"]))
             case "act":
-                metrics.tools_called(result["trace"][len(state.get("trace", [])) :])
+                telemetry.tools_called(result["trace"][len(state.get("trace", [])) :])
             case _ if name == LAST:
                 self._end(user_id, state)
 
@@ -163,3 +171,38 @@ def _turn(state: Mapping[str, Any]) -> str | None:
 def _thread(config: RunnableConfig) -> str:
     """The thread that a run keeps its state in; empty where it keeps none."""
     return str(config.get("configurable", {}).get("thread_id", ""))
+
+
+TICK_S = 0.01
+BEHIND_S = 0.02  # an event loop that comes back so late has more to do than it can
+LONGEST_S = 2.0  # then it is the background's turn all the same, or a busy server would never align
+
+
+class Foreground:
+    """Counts the live work of each event loop, which background work asks before it begins."""
+
+    def __init__(self) -> None:
+        self._live: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Somebody waits for what is done inside."""
+        loop = asyncio.get_running_loop()
+        self._live[loop] = self._live.get(loop, 0) + 1
+        try:
+            yield
+        finally:
+            self._live[loop] -= 1
+
+    async def give_way(self) -> None:
+        """Wait while there is live work and the event loop is behind, at most ``LONGEST_S`` seconds.
+
+        A loop that only waits, for a model or a store, is not behind: then nothing is held up.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + LONGEST_S
+        while self._live.get(loop) and loop.time() < until:
+            began = loop.time()
+            await asyncio.sleep(TICK_S)
+            if loop.time() - began < TICK_S + BEHIND_S:
+                return

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
+from langchain_core.runnables.config import ensure_config, var_child_runnable_config
+from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
 
 from personaagent.context import Context
-from personaagent.conversation import build_messages, small_messages
+from personaagent.conversation import Room, build_messages, small_messages
 from personaagent.errors import ContextTooLong, ModelOutputInvalid
 from personaagent.head import PRIOR, Weights, answer_of, combine, to_keep
 from personaagent.inputs import user_of
 from personaagent.labels.loss import answer_from_text
-from personaagent.models.calls_in_text import names_in, spoken
 from personaagent.models.card import Card
-from personaagent.models.loops import loop_start, whole_sentences
+from personaagent.models.replies import loop_start, names_in, spoken, whole_sentences
+from personaagent.persona.keeping import keeper
+from personaagent.persona.render import stated
 from personaagent.ports import Models, Role, Where
-from personaagent.room import Room
 from personaagent.state import RespondState
-from personaagent.tools.calls import nothing_new
 from personaagent.tools.forget import NAME as FORGET
 from personaagent.tools.forget import matter_of
 from personaagent.tools.need import offered
 from personaagent.tools.registry import ActionSpaces
 from personaagent.tools.space import ActionSpace
-from personaagent.tools.talk import Said, ask_with_tools, plain_talk, told_to_finish
-from personaagent.turn import BREAKS_OFF, BROKEN_OFF, personalized, turn_start
+from personaagent.tools.talk import Said, ask_with_tools, nothing_new, plain_talk, told_to_finish
+from personaagent.turn import BREAKS_OFF, BROKEN_OFF, personalized, query_of, turn_start
 
 Weigh = Callable[[str, Where], Awaitable[Weights]]  # of the user, by their labels that are left
 _Ask = Callable[..., Awaitable[dict[str, Any]]]  # for an answer, from the number of steps
@@ -282,3 +284,38 @@ def _unanswered(state: RespondState, steps: int, why: str) -> dict[str, Any]:
         "steps": steps,
         "degraded": [*state.get("degraded", []), f"model: {why}"],
     }
+
+
+Reason = Callable[[RespondState, Runtime[Context]], Awaitable[dict[str, Any]]]
+
+
+async def stated_form(state: RespondState, runtime: Runtime[Context], *, reason: Reason) -> dict[str, Any]:
+    """Return what ``reason`` returns, an answer in free text as the persona and the pins want it.
+
+    Only what a machine can do is done (``persona.keeping``), after the model wrote. An answer that may be changed is
+    streamed as a whole. Raises what ``reason`` raises.
+    """
+    context, query = runtime.context, query_of(state["messages"])
+    free = not context.choices and personalized(state, context)
+    clauses = stated(state.get("persona"), state.get("pins", [])) if free else []
+    keep = keeper(clauses, query)
+    if keep is None:
+        return await reason(state, runtime)
+    with unstreamed():
+        said = await reason(state, runtime)
+    answer = said.get("answer")
+    if not answer or (formed := keep(answer)) == answer:
+        return said
+    reply = said["messages"][-1].model_copy(update={"content": formed})
+    return said | {"messages": [*said["messages"][:-1], reply], "answer": formed}
+
+
+@contextmanager
+def unstreamed() -> Iterator[None]:
+    """Within it no model's words are streamed by LangGraph as they come: the node's message is, when it is done."""
+    config = ensure_config()
+    token = var_child_runnable_config.set({**config, "tags": [*(config.get("tags") or ()), TAG_NOSTREAM]})
+    try:
+        yield
+    finally:
+        var_child_runnable_config.reset(token)

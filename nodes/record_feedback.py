@@ -10,9 +10,7 @@ from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.errors import InvalidLabel
-from personaagent.feedback import feedback_of
-from personaagent.inputs import user_of
-from personaagent.memory.understood import understood
+from personaagent.inputs import feedback_of, understood, user_of
 from personaagent.ports import EpisodicMemory
 from personaagent.state import FeedbackState
 from personaagent.types import Interaction

@@ -13,7 +13,7 @@ from personaagent.context import Context
 from personaagent.errors import StoreError
 from personaagent.head import VOTERS, vote
 from personaagent.inputs import user_of
-from personaagent.labels.drift import turned_since
+from personaagent.labels.statistics import turned_since
 from personaagent.memory.earnest import tells
 from personaagent.ports import EpisodicMemory, SemanticMemory, Where
 from personaagent.state import RespondState

@@ -13,13 +13,11 @@ from langgraph.runtime import Runtime
 from personaagent.context import Context
 from personaagent.conversation import FORGOTTEN, is_edited
 from personaagent.errors import InputError, StoreError, UnknownInteraction
-from personaagent.feedback import Feedback
 from personaagent.grounding import mark_used
 from personaagent.head import PREDICTED_KEY
-from personaagent.inputs import user_of
+from personaagent.inputs import Feedback, user_of
 from personaagent.labels.implicit import reaction
 from personaagent.masking import storable_text
-from personaagent.memory.statements import STATEMENT_KEY, WISH, is_statement
 from personaagent.ports import EpisodicMemory
 from personaagent.state import AgentState
 from personaagent.tools.forget import NAME as FORGET
@@ -38,7 +36,7 @@ from personaagent.turn import (
     without,
     words_of,
 )
-from personaagent.types import Interaction, Kept, Persona
+from personaagent.types import STATEMENT_KEY, WISH, Interaction, Kept, Persona, is_statement
 
 MAX_MESSAGE_ID = 64  # characters; a longer one is some client's own, and not kept
 DEGRADED_KEY = "degraded"  # of an interaction's metadata: what its answer had to do without

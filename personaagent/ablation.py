@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from personaagent.memory.supported import parts
+from personaagent.memory.earnest import parts
 from personaagent.persona.constraint import constraints_of
+from personaagent.persona.edit import without
 from personaagent.persona.gate import TIE, Evidence
 from personaagent.persona.proposers.comments import KIND as COMMENTS
-from personaagent.persona.step import without
 from personaagent.racing import Course, Race, Runner, Told, belief
 from personaagent.simulation import Shared
 from personaagent.text import one_line

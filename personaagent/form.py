@@ -4,18 +4,170 @@ What a text says is not looked at, only how it says it. Counts are rough where l
 same text, so two texts of one user can be held against each other.
 """
 
-# ruff: noqa: RUF001  # texts come in the punctuation of many languages
-
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log2
-from typing import Literal
+from typing import Final, Literal
 
 from personaagent.text import CJK, clean
-from personaagent.wording import Spelling, contractions, number_words, spelling_of
+
+# ruff: noqa: RUF001  # apostrophes are of two kinds
+
+
+Spelling = Literal["British", "American", "mixed"]
+
+_IZE = (
+    "agon|amort|anonym|apolog|author|capital|caramel|categor|central|character|critic|crystall|custom|digit|emphas|"
+    "energ|equal|familiar|fertil|final|general|global|harmon|immun|initial|jeopard|legal|local|maxim|memor|minim|mobil|"
+    "modern|moistur|monet|neutral|normal|optim|organ|personal|popular|priorit|pulver|rational|real|"
+    "recogn|reorgan|revital|scrutin|social|special|stabil|standard|steril|summar|symbol|sympath|tantal|tender|util|"
+    "vandal|vapor|visual"
+)
+# stem, British, American, ending
+_ENDINGS = (
+    (
+        "arm|behavi|col|endeav|fav|flav|harb|hon|hum|lab|neighb|od|parl|rig|rum|sav|splend|vap|vig",
+        "our",
+        "or",
+        r"s?|ed|ing|less|ful(?:ly)?|al(?:ly)?|ab(?:le|ly)|ites?|hoods?|y|ers?",
+    ),
+    ("cent|fib|lit|theat|(?:kilo|centi|milli)?met|calib|lust|somb", "re", "er", "s?"),
+    (_IZE, "is", "iz", "e[sdr]?|ers|ing|ations?|able"),
+    ("anal|paral|catal", "ys", "yz", "e[sdr]?|ers|ing"),
+    (
+        "cancel|channel|counsel|dial|fuel|jewel|label|level|marvel|model|quarrel|signal|shovel|travel",
+        "l",
+        "",
+        "ed|ing|ers?",
+    ),
+    ("def|off|pret", "ence", "ense", "s?"),
+    ("catal|dial", "ogue", "og", "s?"),
+    ("gr", "ey", "ay", "s?|ish"),
+    ("m", "ould", "old", "s?|ed|ing|y"),
+    ("c", "osy", "ozy", ""),
+    ("alumin", "ium", "um", ""),
+    ("s", "cept", "kept", "ics?|ical|icism"),
+    ("jewel", "lery", "ry", ""),
+    ("p", "yjama", "ajama", "s?"),
+    ("man", "oeuvre", "euver", "s?"),
+    ("pl", "ough", "ow", "s?|ed|ing"),
+)
+_BRITISH, _AMERICAN = (
+    [re.compile(rf"\b({stem}){pair[at]}({tail})\b", re.IGNORECASE) for stem, *pair, tail in _ENDINGS] for at in (0, 1)
+)
+_ANY = [re.compile("|".join(one.pattern for one in some), re.IGNORECASE) for some in (_BRITISH, _AMERICAN)]
+_CONTRACTIONS = tuple(
+    (re.compile(rf"\b{pattern}\b", re.IGNORECASE), full)
+    for pattern, full in (
+        (r"(ca)n['’]t", r"\1nnot"),
+        (r"(w)on['’]t", r"\1ill not"),
+        (r"(sha)n['’]t", r"\1ll not"),
+        (r"(\w{1,20})n['’]t", r"\1 not"),
+        (r"(let)['’]s", r"\1 us"),
+        (r"(i)['’]m", r"\1 am"),
+        (r"(you|we|they|who|what)['’]re", r"\1 are"),
+        (r"(i|you|we|they|who|that|there)['’]ve", r"\1 have"),
+        (r"(i|you|we|they|he|she|it|that|there|what|who)['’]ll", r"\1 will"),
+        (r"(i|you|we|they|he|she|it)['’]d (?=better|been)", r"\1 had "),
+        (r"(i|you|we|they|he|she|it|that|there|what|who)['’]d", r"\1 would"),
+        (r"(he|she|it|that|there|here|what|who|where|how)['’]s (?=been|got|had|become)", r"\1 has "),
+        (r"(he|she|it|that|there|here|what|who|where|how)['’]s", r"\1 is"),
+    )
+)
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_UNITS = "two three four five six seven eight nine"
+_NUMBERS = {
+    word: str(value)
+    for value, word in enumerate(
+        _words(f"{_UNITS} ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"), 2
+    )
+}
+_TENS = {word: value for value, word in enumerate(_words("twenty thirty forty fifty sixty seventy eighty ninety"), 2)}
+# "one" is as often no number; a word that is part of a larger number, or of another word, is none of these
+_NUMBER_WORD = re.compile(
+    rf"(?<![\w-])(?:({'|'.join(_TENS)})(?:-({'|'.join(_words(_UNITS))}|one))?|({'|'.join(_NUMBERS)}))"
+    r"(?!\w|[ -](?:hundred|thousand|million|billion|dozen|third|quarter|fifth|sixth|eighth|tenth))",
+    re.IGNORECASE,
+)
+HEDGES = ("perhaps", "maybe", "possibly", "probably", "arguably", "presumably", "generally speaking", "in general")
+_ADVERBS = {
+    *HEDGES,
+    *_words("usually typically generally often sometimes normally mostly simply really actually basically essentially"),
+    *_words("definitely certainly absolutely surely clearly obviously very quite rather just somewhat"),
+}
+
+
+def spelling_of(text: str) -> Spelling | None:
+    """Whose spelling an English text has; None where no word of it tells."""
+    words = set(re.findall(r"[^\W\d_]{4,}", text))
+    british, american = (any(map(one.fullmatch, words)) for one in _ANY)
+    return "mixed" if british and american else "British" if british else "American" if american else None
+
+
+def spelled(text: str, spelling: Literal["British", "American"]) -> str:
+    """The text with the words of the other spelling in this one."""
+    others, at = (_AMERICAN, 1) if spelling == "British" else (_BRITISH, 2)
+    for other, ending in zip(others, _ENDINGS, strict=True):
+
+        def written(found: re.Match[str], middle: str = ending[at]) -> str:
+            return f"{found[1]}{middle.upper() if found[0].isupper() else middle}{found[2]}"
+
+        text = other.sub(written, text)
+    return text
+
+
+def contractions(text: str) -> int:
+    """How many contractions a text has."""
+    short = re.findall(r"\b\w{1,20}['’]\w{1,4}\b", text)  # looked for once: most texts have few
+    return sum(any(one.match(f"{word} ") for one, _ in _CONTRACTIONS) for word in short)
+
+
+def uncontracted(text: str) -> str:
+    """The text with its contractions written out."""
+    for one, full in _CONTRACTIONS:
+        text = one.sub(full, text)
+    return text
+
+
+def number_words(text: str) -> int:
+    """How many numbers from two to ninety-nine stand in words."""
+    return len(_NUMBER_WORD.findall(text))
+
+
+def in_digits(text: str) -> str:
+    """The text with these numbers in digits."""
+
+    def digits(found: re.Match[str]) -> str:
+        tens, unit, whole = found.groups()
+        if whole:
+            return _NUMBERS[whole.lower()]
+        return f"{_TENS[tens.lower()]}{_NUMBERS.get((unit or '').lower(), '1' if unit else '0')}"
+
+    return _NUMBER_WORD.sub(digits, text)
+
+
+def without_adverb(text: str, word: str) -> str:
+    """The text without an adverb that sentences stand without; the text itself where the word is none."""
+    if word.lower() not in _ADVERBS:
+        return text
+
+    def capital(found: re.Match[str]) -> str:
+        return found[1].upper() if found[0][:1].isupper() else found[1]
+
+    taken = re.sub(rf"(?<!\w)(?:{re.escape(word)}),? (?!than\b)(\w)", capital, text, flags=re.IGNORECASE)
+    return re.sub(rf",? (?:{re.escape(word)})(?!\w| than\b)", "", taken, flags=re.IGNORECASE)
+
+
+# ruff: noqa: RUF001  # texts come in the punctuation of many languages
+
 
 READ_CHARS = 20_000  # of a text
 Units = Literal["metric", "imperial", "mixed"]
@@ -153,7 +305,6 @@ _ADDRESS: Mapping[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
 }
 _FIRST = re.compile(r"\b(?:I|I['’]m|me|my|mine|myself|ich|mich|mir|mein\w*|je|j['’]ai|moi|yo|mí)\b")
 _WE = re.compile(r"\b(?:we|our|ours|us|let['’]s|wir|unser\w*|nous|notre|nosotros|nuestr\w+)\b", re.IGNORECASE)
-_YOU = re.compile(r"\b(?:you|your|yours|du|dich|dir|dein\w*|Sie|Ihnen|tu|vous|votre|vos|usted|você)\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +350,6 @@ class Form:
     spelling: Spelling | None = None
     address: Address | None = None
     first_person: bool = False
-    second_person: bool = False
     we: bool = False
     case: Literal["lower", "upper", "usual"] = "usual"
 
@@ -269,7 +419,6 @@ def features(text: str) -> Form:
         spelling=_spelling(body, language),
         address=_address(body, language),
         first_person=bool(_FIRST.search(body)),
-        second_person=bool(_YOU.search(body)),
         we=bool(_WE.search(body)),
         case=_case(body),
     )
@@ -380,43 +529,28 @@ def _listed(things: list[str]) -> str:
     return things[0] if len(things) == 1 else f"{', '.join(things[:-1])} and {things[-1]}"
 
 
+# how much a difference weighs: in whether there is any of it, in whether it is so, and where both are known
+_PRESENT: Final = {
+    "items": 0.4, "headings": 0.25, "emphasis": 0.15, "tables": 0.3, "fences": 0.3, "emoji": 0.2, "exclamations": 0.1,
+    "hedges": 0.1, "contractions": 0.1, "number_words": 0.1, "parentheses": 0.1, "semicolons": 0.1, "dashes": 0.1,
+    "quotations": 0.1, "bold_lead": 0.15, "lead": 0.15, "greeting": 0.2, "filler": 0.15, "signoff": 0.2,
+    "question": 0.15, "verdict": 0.2, "first_person": 0.1,
+}  # fmt: skip
+_KNOWN: Final = {"mark": 0.1, "language": 0.6, "spelling": 0.1, "units": 0.3, "address": 0.3}
+
+
 def differences(one: Form, other: Form) -> list[tuple[float, float]]:
     """Pairs of weight and difference, both in 0..1."""
     return [
         (0.6, _times(one.words, other.words, 3)),
         (0.2, _times(one.sentences, other.sentences, 2)),
         (0.1, _times(one.paragraphs, other.paragraphs, 2)),
-        (0.4, float(bool(one.items) != bool(other.items))),
+        (0.15, _times(one.paragraph_sentences, other.paragraph_sentences, 2)),
         (0.2, float(bool(one.items and other.items) and bool(one.numbered) != bool(other.numbered))),
         (0.2, _times(one.items, other.items, 2) if one.items and other.items else 0.0),
-        (0.25, float(bool(one.headings) != bool(other.headings))),
-        (0.15, float(bool(one.emphasis) != bool(other.emphasis))),
-        (0.15, float(one.bold_lead != other.bold_lead)),
-        (0.15, _times(one.paragraph_sentences, other.paragraph_sentences, 2)),
-        (0.15, float(one.lead != other.lead)),
-        (0.1, _unlike(one.mark, other.mark)),
-        (0.3, float(bool(one.tables) != bool(other.tables))),
-        (0.3, float(bool(one.fences) != bool(other.fences))),
-        (0.6, _unlike(one.language, other.language)),
-        (0.2, float(one.greeting != other.greeting)),
-        (0.15, float(one.filler != other.filler)),
-        (0.2, float(one.signoff != other.signoff)),
-        (0.15, float(one.question != other.question)),
-        (0.2, float(one.verdict != other.verdict)),
-        (0.2, float(bool(one.emoji) != bool(other.emoji))),
-        (0.1, float(bool(one.exclamations) != bool(other.exclamations))),
-        (0.1, float(bool(one.hedges) != bool(other.hedges))),
-        (0.1, float(bool(one.contractions) != bool(other.contractions))),
-        (0.1, float(bool(one.number_words) != bool(other.number_words))),
-        (0.1, float(bool(one.parentheses) != bool(other.parentheses))),
-        (0.1, float(bool(one.semicolons) != bool(other.semicolons))),
-        (0.1, float(bool(one.dashes) != bool(other.dashes))),
-        (0.1, float(bool(one.quotations) != bool(other.quotations))),
-        (0.1, _unlike(one.spelling, other.spelling)),
-        (0.3, _unlike(one.units, other.units)),
-        (0.3, _unlike(one.address, other.address)),
-        (0.1, float(one.first_person != other.first_person)),
         (0.3, float(one.case != other.case)),
+        *((weight, float(bool(getattr(one, x)) != bool(getattr(other, x)))) for x, weight in _PRESENT.items()),
+        *((weight, _unlike(getattr(one, x), getattr(other, x))) for x, weight in _KNOWN.items()),
     ]
 
 

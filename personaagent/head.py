@@ -9,16 +9,20 @@ as often as such answers were right, so that the vote decides where the model is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, log
 from typing import TYPE_CHECKING
 
+from personaagent.inputs import check_user_id
 from personaagent.labels.answers import number
+from personaagent.ledger.interactions import Interactions
+from personaagent.ports import Where
 from personaagent.types import Interaction, Recall
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
 
 Distribution = Mapping[str, float]
 
@@ -156,3 +160,30 @@ def _believed(model: Distribution, choices: Sequence[str], belief: float) -> Dis
 def _normal(weights: Distribution) -> dict[str, float]:
     total = sum(weights.values())
     return {choice: weight / total for choice, weight in weights.items()}
+
+
+PAST = 200  # newest labelled interactions among which foretold ones are looked for
+KNOWN = 2_048  # weights that are at hand
+
+
+class Weighing:
+    """The weights of every user and task, kept with a mark of the labels that they were learnt from."""
+
+    def __init__(self, interactions: Interactions) -> None:
+        self._interactions = interactions
+        self._known: dict[tuple[str, Where], tuple[tuple[int | None, ...], Weights]] = {}
+
+    async def of(self, user_id: str, where: Where) -> Weights:
+        """The weights by the user's newest labels that ``where`` leaves. Raises StoreError."""
+        check_user_id(user_id)
+        where = replace(where, labelled=True)
+        mark = await self._interactions.mark(user_id, PAST, where)
+        known = self._known.get((user_id, where))
+        if known is not None and known[0] == mark:
+            return known[1]
+        past = await self._interactions.newest(user_id, PAST, where)
+        weights = learnt(past)
+        if len(self._known) >= KNOWN:
+            self._known.clear()
+        self._known[user_id, where] = mark, weights
+        return weights

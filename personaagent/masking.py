@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from personaagent.feedback import Feedback
+from personaagent.inputs import Feedback
 from personaagent.types import Interaction
 
 MAX_DEPTH = 32  # of metadata and tool arguments

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from personaagent.feedback import Feedback
+from personaagent.inputs import Feedback
 from personaagent.types import (
     Fact,
     FactOperation,

@@ -14,7 +14,7 @@ from personaagent.context import Context
 from personaagent.models.meter import Meter, metering
 from personaagent.pace import Allowance, Pace, Room, elapsed
 from personaagent.persona.gate import Evidence, Standing, behind, best_case, evidence_json, evidence_of, to_win
-from personaagent.persona.trigger import rounds
+from personaagent.scheduling import rounds
 from personaagent.simulation import Shared, Simulator
 from personaagent.turn import EXAMPLES_KEY
 from personaagent.types import Candidate, Challenger, Interaction, Persona, Sections, Simulation

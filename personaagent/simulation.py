@@ -14,8 +14,8 @@ from langchain_core.messages import HumanMessage
 from personaagent.context import Context
 from personaagent.errors import PersonaAgentError
 from personaagent.grounding import mark_used
-from personaagent.labels.drift import turned_since
 from personaagent.labels.loss import TextLoss, expected_loss, loss
+from personaagent.labels.statistics import turned_since
 from personaagent.models.tokens import count_tokens
 from personaagent.ports import PersonaStore, SemanticMemory
 from personaagent.state import RespondState

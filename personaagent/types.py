@@ -10,13 +10,17 @@ from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 TruthSource = Literal["imported", "correction", "choice", "rating", "edit", "pick", "implicit"]
 ToolOutcome = Literal["ok", "error", "refused", "timeout", "rejected"]
 PersonaOrigin = Literal["seed", "aligned", "manual", "rollback", "rebuilt", "imported"]
 PinOrigin = Literal["user", "wish"]
 FactStatus = Literal["active", "superseded", "retired"]
+
+_STATEMENT_TASK: Final = "statement"  # as earlier versions kept what was to be remembered
+STATEMENT_KEY: Final = "statement"  # of an interaction's metadata
+WISH: Final = "wish"  # its value where the message was nothing but a wish
 
 
 class Section(StrEnum):
@@ -71,6 +75,16 @@ class Interaction:
     def __str__(self) -> str:
         known = self.ground_truth or self.response or ""
         return f"{self.created_at:%Y-%m-%d %H:%M} {self.query}" + (f" → {known}" if known else "") + f" ({self.id})"
+
+
+def is_statement(interaction: Interaction) -> bool:
+    """Whether it is no question with an answer: something to remember, or a wish for all later answers."""
+    return bool(interaction.metadata.get(STATEMENT_KEY)) or interaction.task == _STATEMENT_TASK
+
+
+def is_wish(interaction: Interaction) -> bool:
+    """Whether the message was nothing but a wish, or the taking back of one: what holds of it is among the pins."""
+    return interaction.metadata.get(STATEMENT_KEY) == WISH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

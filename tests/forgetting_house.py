@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from memory_house import House, episode, uid
 from personaagent.labels.statistics import statistic_facts
 from personaagent.ledger.candidates import Candidates
-from personaagent.ledger.grants import Grants
-from personaagent.ledger.jobs import Jobs
-from personaagent.ledger.users import Users
+from personaagent.ledger.queues import Jobs
+from personaagent.ledger.users import Grants, Users
 from personaagent.memory.portability import export_user
 from personaagent.types import Candidate, Clause, FactOperation, Section
 

@@ -10,11 +10,11 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from personaagent.errors import IndexUnavailable, LedgerUnavailable, PersonaAgentError
-from personaagent.ledger.database import Database, sqlite_url
+from personaagent.inputs import Feedback
+from personaagent.ledger.database import Database, Meta, sqlite_url
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.meta import Meta
-from personaagent.ledger.outbox import Outbox
+from personaagent.ledger.queues import Outbox
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.forgetting import Forgetter
 from personaagent.memory.index_edge import EdgeIndex
@@ -23,10 +23,15 @@ from personaagent.memory.semantic import LedgerSemanticMemory
 from personaagent.memory.spool import Spool
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.ports import Hit, Point, Vectors, Where
-from personaagent.types import Interaction
+from personaagent.types import Interaction, TruthSource
 from scripted import HashEmbedder
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def label_of(truth: str, source: TruthSource = "correction", confidence: float = 1.0) -> Feedback:
+    """A ground truth as feedback."""
+    return Feedback(ground_truth=truth, source=source, confidence=confidence)
 
 
 def uid(number: int) -> str:

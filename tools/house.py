@@ -12,15 +12,14 @@ from personaagent.errors import SetupError
 from personaagent.ports import EpisodicMemory, SemanticMemory
 from personaagent.tools.calculator import calculator_tool
 from personaagent.tools.calendar_ics import calendar_tool
-from personaagent.tools.correct import Correct, correct_tool
 from personaagent.tools.current_time import current_time_tool
 from personaagent.tools.forget import Forgetting, forget_tool
 from personaagent.tools.mcp import McpServer
+from personaagent.tools.memory_write import Correct, Remember, correct_tool, remember_tool
 from personaagent.tools.notes import notes_tool
 from personaagent.tools.page import PageReader, page_tool
 from personaagent.tools.profile import profile_tool
 from personaagent.tools.recall import recall_tool
-from personaagent.tools.remember import Remember, remember_tool
 from personaagent.tools.spec import ToolSpec
 from personaagent.tools.table_csv import table_tool
 from personaagent.tools.web_search import web_search_tool

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from personaagent.ledger.grants import Granted
+from personaagent.ledger.users import Granted
 
 
 class ToolFault(Exception):

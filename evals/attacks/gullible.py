@@ -19,7 +19,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 
-from personaagent.memory.consolidate import MAX_READ
+from personaagent.memory.reading import MAX_READ
 from personaagent.models.card import Card
 from personaagent.models.meter import counting
 from personaagent.persona.seed import seed_sections

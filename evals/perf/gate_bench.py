@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from personaagent.persona.gate import Evidence, labels_needed, share
-from personaagent.persona.trigger import rounds, split
 from personaagent.racing import KEPT
+from personaagent.scheduling import rounds, split
 from personaagent.settings import Settings
 from personaagent.types import Interaction, Simulation
 

@@ -4,8 +4,8 @@
 ``--faults`` it also fails one call in ten, the vector index (a stand-in for a Qdrant server) is stopped twice and
 started again, and the server is killed twice and restarted. Afterwards a checker proves over the ledger that every
 acknowledged interaction and label is there exactly once and that nothing crossed users. Exits non-zero with what was
-found. With ``--noisy`` one more user wants everything in the second half (``load_noisy``): the 95th percentile of the
-others' turns may be 1.5 times that of the first half. All traffic stays on this machine.
+found. With ``--noisy`` one more user wants everything in the second half (``load_user.Noisy``): the 95th percentile of
+the others' turns may be 1.5 times that of the first half. All traffic stays on this machine.
 """
 
 from __future__ import annotations
@@ -28,13 +28,11 @@ from typing import Any
 import httpx
 from langgraph_sdk.client import LangGraphClient
 
-from personaagent.evals.perf.load_check import check
 from personaagent.evals.perf.load_endpoint import running
-from personaagent.evals.perf.load_noisy import Noisy
 from personaagent.evals.perf.load_qdrant import Qdrant
-from personaagent.evals.perf.load_report import MB_A_MINUTE, growth, percentile, told
+from personaagent.evals.perf.load_report import MB_A_MINUTE, check, growth, percentile, told
 from personaagent.evals.perf.load_server import Server
-from personaagent.evals.perf.load_user import DRINKS, Tally, User
+from personaagent.evals.perf.load_user import DRINKS, Noisy, Tally, User
 from personaagent.settings import Settings
 
 MODEL_S = 0.2

@@ -27,7 +27,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from personaagent.ledger.database import Database, sqlite_url
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.outbox import Outbox
+from personaagent.ledger.queues import Outbox
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.index_common import DENSE, LEXICAL, query_terms
 from personaagent.memory.index_edge import EdgeIndex

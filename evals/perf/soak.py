@@ -25,11 +25,12 @@ from uuid import UUID
 
 from personaagent.errors import IndexUnavailable
 from personaagent.evals.perf.memory_bench import WORDS, RandomEmbedder
+from personaagent.inputs import Feedback
 from personaagent.ledger.candidates import Candidates
 from personaagent.ledger.database import Database, sqlite_url
 from personaagent.ledger.facts import Facts
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.outbox import Outbox
+from personaagent.ledger.queues import Outbox
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.forgetting import Forgetter, Selection
 from personaagent.memory.index_edge import EdgeIndex
@@ -122,7 +123,9 @@ async def live(house: House, account: Account, actions: int, rng: random.Random,
             tally.count("label")
             key = rng.choice(known)
             account.kept[key] = (
-                await house.memory.label(account.user_id, key, f"t{rng.random()}", "correction")
+                await house.memory.feedback(
+                    account.user_id, key, Feedback(ground_truth=f"t{rng.random()}", source="correction")
+                )
             ).ground_truth
         elif dice < 0.98:
             tally.count("forget")

@@ -22,8 +22,8 @@ from langchain_core.messages import HumanMessage
 from personaagent.context import Context
 from personaagent.graph.agent import build_agent
 from personaagent.graph.services import Services
-from personaagent.models.calls_in_text import calls_of, is_call_alone
 from personaagent.models.meter import metering
+from personaagent.models.replies import calls_of, is_call_alone
 from personaagent.settings import Settings
 
 PLAIN = (

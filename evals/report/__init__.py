@@ -10,10 +10,9 @@ from pathlib import Path
 from personaagent.errors import InputError
 from personaagent.evals.records import find_runs
 from personaagent.evals.report.collect import OURS, Prices, Sheet, sheets
-from personaagent.evals.report.geometry import jaccard, plane
 from personaagent.evals.report.html import page
-from personaagent.evals.report.markdown import text
-from personaagent.evals.report.svg import heat, scatter
+from personaagent.evals.report.svg import heat, jaccard, plane, scatter
+from personaagent.evals.report.words import text
 from personaagent.ports import Embedder
 
 MAX_DRAWN = 12  # personas on one map

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from personaagent.errors import ModelOutputInvalid, ModelRefused
 from personaagent.evals.systems import Answer, Bench, Portrait
-from personaagent.evals.systems.house import as_interactions, open_services
+from personaagent.evals.systems.persona_agent import as_interactions, open_services
 from personaagent.evals.systems.prompting import ask, messages
 from personaagent.evals.tasks import Row
 from personaagent.tools.presets import GENERAL_TOOLS, MEMORY_TOOLS

@@ -78,30 +78,19 @@ def _class(name: str) -> Callable[..., Any]:
         from personaagent.evals.systems.react import ReAct
 
         return ReAct
-    from personaagent.evals.systems import (
-        cipher,
-        icl,
-        last_label,
-        majority,
-        membank,
-        nearest_neighbour,
-        no_personalization,
-        pag,
-        rag,
-        weighted_vote,
-    )
+    from personaagent.evals.systems import baselines
 
     return {
-        "majority": majority.Majority,
-        "last_label": last_label.LastLabel,
-        "nearest_neighbour": nearest_neighbour.NearestNeighbour,
-        "weighted_vote": weighted_vote.WeightedVote,
-        "no_personalization": no_personalization.NoPersonalization,
-        "icl": icl.InContext,
-        "rag": rag.Retrieval,
-        "pag": pag.ProfileAugmented,
-        "membank": membank.MemoryBank,
-        "cipher": cipher.Preferences,
+        "majority": baselines.Majority,
+        "last_label": baselines.LastLabel,
+        "nearest_neighbour": baselines.NearestNeighbour,
+        "weighted_vote": baselines.WeightedVote,
+        "no_personalization": baselines.NoPersonalization,
+        "icl": baselines.InContext,
+        "rag": baselines.Retrieval,
+        "pag": baselines.ProfileAugmented,
+        "membank": baselines.MemoryBank,
+        "cipher": baselines.Preferences,
     }[name]
 
 

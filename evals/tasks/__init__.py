@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any, Literal
+
+from personaagent.errors import BadRow, InputError
 
 Metric = Literal["accuracy", "mae", "rouge", "edits"]
 TEST_FRACTION = 0.3
@@ -102,3 +107,28 @@ def split(
         if test:
             splits.append(Split(user_id=user_id, history=tuple(before), test=test))
     return splits
+
+
+def read_text(path: Path | Traversable) -> str:
+    """The file's text; raises InputError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error}): give the path of a UTF-8 text file") from error
+
+
+def json_lines(path: Path | Traversable, *required: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number, object) of a JSONL file; raises BadRow for a line without one of the required fields."""
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise BadRow(f"{path.name} line {number}: not JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise BadRow(f"{path.name} line {number}: a JSON object is needed")
+        missing = [name for name in required if name not in row]
+        if missing:
+            raise BadRow(f"{path.name} line {number}: {', '.join(missing)} is missing")
+        yield number, row

@@ -12,8 +12,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
 from personaagent.evals.styles import CONTROLS, STYLES
-from personaagent.evals.tasks import Row, Task
-from personaagent.evals.tasks.reading import json_lines
+from personaagent.evals.tasks import Row, Task, json_lines
 
 TASK = "edits"
 INSTRUCTIONS = "Answer the user's question."

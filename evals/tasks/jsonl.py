@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from personaagent.errors import BadRow, InputError
-from personaagent.evals.tasks import Metric, Row, Task
-from personaagent.evals.tasks.reading import json_lines
+from personaagent.evals.tasks import Metric, Row, Task, json_lines
 
 INSTRUCTIONS = "Answer as this user would."
 START = datetime(2000, 1, 1, tzinfo=UTC)

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from personaagent.errors import InputError
-from personaagent.evals.tasks import Metric, Row, Task
-from personaagent.evals.tasks.reading import read_text
+from personaagent.evals.tasks import Metric, Row, Task, read_text
 
 LONGEST = 100
 MAX_CHARS = 1_500

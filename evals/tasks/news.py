@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from personaagent.evals.tasks import Row, Task
-from personaagent.evals.tasks.reading import json_lines
+from personaagent.evals.tasks import Row, Task, json_lines
 from personaagent.samples import CHOICES, INSTRUCTIONS, NEWS, TASK
 
 __all__ = ["CHOICES", "INSTRUCTIONS", "TASK", "load", "task"]

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from personaagent.errors import BadRow
-from personaagent.evals.tasks import Row, Task
-from personaagent.evals.tasks.reading import json_lines
+from personaagent.evals.tasks import Row, Task, json_lines
 
 TASK = "preference following"
 INSTRUCTIONS = "Choose the recommendation that suits what this user has said about their preferences."

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from personaagent.evals.tasks import Row, Task
-from personaagent.evals.tasks.reading import json_lines
+from personaagent.evals.tasks import Row, Task, json_lines
 
 TASK = "product rating"
 INSTRUCTIONS = "Name the number of stars, 1 to 5, that the user gave to the product in this review."

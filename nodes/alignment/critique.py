@@ -16,8 +16,8 @@ from personaagent.pace import elapsed
 from personaagent.persona.critique import critique as write_critique
 from personaagent.persona.critique import to_keep
 from personaagent.persona.shape import to_text
-from personaagent.persona.trigger import taught_until
 from personaagent.ports import EpisodicMemory, Models, Where
+from personaagent.scheduling import taught_until
 from personaagent.state import AlignmentState
 
 HISTORY = 200  # labelled interactions that the record of tools is counted from

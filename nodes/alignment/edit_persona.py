@@ -12,16 +12,15 @@ from langgraph.runtime import Runtime
 from personaagent.context import MAX_CANDIDATES, Context
 from personaagent.inputs import user_of
 from personaagent.ledger.candidates import Candidates
-from personaagent.memory.statements import is_statement
 from personaagent.models.meter import Meter, booked, metering
 from personaagent.persona.gate import Evidence, labels_needed, share, to_win
 from personaagent.persona.proposers import ProposalContext, Proposer, Refusal
 from personaagent.persona.shape import to_text
-from personaagent.persona.trigger import taught_until
 from personaagent.ports import EpisodicMemory, PersonaStore, Where
 from personaagent.racing import belief
+from personaagent.scheduling import taught_until
 from personaagent.state import AlignmentState
-from personaagent.types import Candidate, Sections, Verdict
+from personaagent.types import Candidate, Sections, Verdict, is_statement
 
 HISTORY = 200  # labelled interactions that a proposer may read
 ROUNDS = 3  # of all proposers in an epoch

@@ -13,8 +13,8 @@ from personaagent.context import Context
 from personaagent.inputs import user_of
 from personaagent.models.meter import booked
 from personaagent.persona.gate import Evidence, best, share
-from personaagent.persona.trigger import taught_until
 from personaagent.racing import Course, Race, Runner, challengers_of, runner_of, settled
+from personaagent.scheduling import taught_until
 from personaagent.state import AlignmentState
 from personaagent.types import Candidate, Verdict
 

@@ -10,12 +10,12 @@ from langgraph.runtime import Runtime
 from personaagent.ablation import leave_out
 from personaagent.context import Context
 from personaagent.inputs import user_of
-from personaagent.memory.statements import is_statement
 from personaagent.models.meter import booked
 from personaagent.persona.gate import best
 from personaagent.ports import EpisodicMemory, Where
 from personaagent.racing import Course, Race, challengers_of, runner_of, settled
 from personaagent.state import AlignmentState
+from personaagent.types import is_statement
 
 HISTORY = 200  # labelled interactions among which those that did not judge yet are looked for
 

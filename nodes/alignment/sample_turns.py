@@ -12,17 +12,15 @@ from langgraph.runtime import Runtime
 
 from personaagent.context import Context
 from personaagent.inputs import user_of
-from personaagent.ledger.candidates import Candidates
-from personaagent.ledger.challengers import Challengers
-from personaagent.memory.statements import is_statement
+from personaagent.ledger.candidates import Candidates, Challengers
 from personaagent.pace import Pace
 from personaagent.persona.gate import Evidence, labels_needed, share, to_win
-from personaagent.persona.proposers.turning import since_turn
-from personaagent.persona.trigger import split, with_witnesses
+from personaagent.persona.proposers.counted import since_turn
 from personaagent.ports import EpisodicMemory, Where
 from personaagent.racing import belief, lived
+from personaagent.scheduling import split, with_witnesses
 from personaagent.state import AlignmentState
-from personaagent.types import Candidate, Interaction, Persona, Sections
+from personaagent.types import Candidate, Interaction, Persona, Sections, is_statement
 
 HISTORY = 200  # labelled interactions among which explicit truth is looked for
 AHEAD = timedelta(days=1)  # of this clock: what is dated later waits for its time

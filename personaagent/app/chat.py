@@ -15,8 +15,7 @@ from personaagent.errors import InvalidLabel, PersonaAgentError
 from personaagent.library.agent import PersonaAgent
 from personaagent.library.turn import Event, Turn
 from personaagent.library.values import FeedbackTaken, Token
-from personaagent.persona.proposers.edits import WINDOW
-from personaagent.persona.rule_offer import offered_rule, rule_of_edits
+from personaagent.persona.proposers.edits import WINDOW, offered_rule, rule_of_edits
 from personaagent.ports import Where
 from personaagent.scheduling import READING
 from personaagent.tools.forget import NAME as FORGET

@@ -23,7 +23,6 @@ from personaagent.app import (
     cli_config,
     cli_keys,
     cli_learn,
-    cli_mcp,
     cli_memory,
     cli_ops,
     cli_persona,
@@ -73,7 +72,6 @@ app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_config.app, name="config")
 app.add_typer(cli_prompts.app, name="prompts")
 cli_serve.register(app)
-cli_mcp.register(app)
 cli_ops.register(app)
 
 

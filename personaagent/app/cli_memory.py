@@ -1,24 +1,113 @@
-"""``memory``: what is remembered of a user, found, listed and forgotten."""
+"""``memory``: what is remembered of a user, found, listed, forgotten, carried elsewhere, and indexed anew."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from personaagent.app import cli_archive
-from personaagent.app.cli_run import Home, Json, User, Yes, confirm, run_as, stderr
+from personaagent.app.cli_run import Home, Json, User, Yes, confirm, progress, run, run_as, stderr
+from personaagent.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from personaagent.graph.services import Services
+    from personaagent.library.user import User as LibraryUser
     from personaagent.library.values import Memories
     from personaagent.memory.forgetting import ForgetPreview, ForgetReport
     from personaagent.types import Fact, Recall
 
+
 app = typer.Typer(help="Search, list, forget, export and import memories.", no_args_is_help=True)
-cli_archive.register(app)
+
+
+@app.command()
+def export(
+    user: User,
+    file: Annotated[Path | None, typer.Argument(help="Where to; default: stdout.")] = None,
+    json_: Json = False,
+    home: Home = None,
+) -> None:
+    """Write everything that is kept of the user as one JSON document."""
+
+    if file is None:
+        run_as(user, lambda user: user.export(), home=home, json_=True, show=lambda _: None)
+        return
+
+    async def into_file(user: LibraryUser) -> dict[str, Any]:
+        document = await user.export()
+        await asyncio.to_thread(_write, file, document)
+        return {"file": file} | {part: len(document[part]) for part in PARTS}
+
+    run_as(user, into_file, home=home, json_=json_, show=_parts_told)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="What `memory export` wrote; '-' is stdin.")],
+    user: User,
+    json_: Json = False,
+    home: Home = None,
+) -> None:
+    """Take in an exported user, personas and history included, under this user id."""
+
+    async def work(user: LibraryUser) -> dict[str, Any]:
+        document = await asyncio.to_thread(_read, file)
+        with progress("indexing", json_=json_) as told:
+            taken = await user.restore(document, on_step=told)
+        return {"file": file} | {part: len(getattr(taken, part)) for part in PARTS}
+
+    run_as(user, work, home=home, json_=json_, show=_parts_told)
+
+
+def _parts_told(result: dict[str, Any]) -> str:
+    return f"{result['file']}: " + ", ".join(f"{result[part]} {part}" for part in PARTS)
+
+
+def _write(file: Path, document: dict[str, Any]) -> None:
+    """A file that is there whole or not at all, readable by its owner only: it is somebody's memory."""
+    partial = file.with_name(f".{file.name}.part")
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+            json.dump(document, out, ensure_ascii=False, indent=2)
+        partial.replace(file)
+    except OSError as error:
+        raise InputError(f"{file} cannot be written ({error.strerror}): give another place") from error
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}): give what `memory export` wrote") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file} is not JSON ({error}): give what `memory export` wrote") from error
+
+
+@app.command()
+def reindex(json_: Json = False, home: Home = None) -> None:
+    """Build the vector index of all users anew from the ledger, after a change of the embedding model."""
+
+    async def work(services: Services) -> dict[str, int]:
+        with progress("indexing", json_=json_) as told:
+            return {"indexed": await _reindex(services, told)}
+
+    run(work, home=home, json_=json_, show=lambda result: f"{result['indexed']} interactions indexed")
+
+
+async def _reindex(services: Services, told: Callable[[int, int], None]) -> int:
+    from personaagent.memory.index_common import RebuildableIndex, reindex
+
+    index = cast(RebuildableIndex, services.index)
+    return await reindex(services.meta, services.indexer, index, services.embedder, told)
 
 
 def _utc(moment: datetime | None) -> datetime | None:
@@ -157,3 +246,6 @@ def _persona_told(report: ForgetReport) -> str:
     if report.personas_deleted:
         return f"{report.personas_deleted} versions gone"
     return "unchanged" if report.persona_rebuilt is None else f"rebuilt as version {report.persona_rebuilt}"
+
+
+PARTS = ("interactions", "facts", "personas", "pins", "grants")

@@ -54,8 +54,7 @@ def doctor(
     home: Home = None,
 ) -> None:
     """Say what is in use, whether it answers, and what to do where it does not."""
-    from personaagent.app.doctor import check
-    from personaagent.app.doctor_endpoint import endpoint
+    from personaagent.app.doctor import check, endpoint
 
     checks = asyncio.run(endpoint(settings_of(home)) if endpoint_ else check(settings_of(home)))
 
@@ -83,7 +82,7 @@ def worker(
 
     async def work(services: Services) -> dict[str, list[Done]]:
         from personaagent.library.worker import Worker
-        from personaagent.telemetry.logs import bound, hashed_user, set_up_logs
+        from personaagent.telemetry import bound, hashed_user, set_up_logs
 
         carrier = Worker(services)
         done: deque[Done] = deque(maxlen=TOLD)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from personaagent.app import cli_reasons
 from personaagent.app.cli_run import Home, Json, User, Yes, confirm, library_user, read_text, run, run_as, stderr
 
 if TYPE_CHECKING:
@@ -19,8 +18,9 @@ if TYPE_CHECKING:
 
     from personaagent.graph.services import Services
     from personaagent.library.user import User as LibraryUser
-    from personaagent.library.values import PersonaView
+    from personaagent.library.values import PersonaView, Rejected, Why
     from personaagent.types import Persona, Pin
+
 
 app = typer.Typer(help="Read, compare, roll back and edit a user's persona.", no_args_is_help=True)
 Version = Annotated[int, typer.Argument(min=0, help="A version; `persona history` lists them.")]
@@ -69,8 +69,44 @@ def history(user: User, json_: Json = False, home: Home = None) -> None:
     run_as(user, lambda user: user.history(), home=home, json_=json_, show=view)
 
 
-app.command()(cli_reasons.why)
-app.command()(cli_reasons.candidates)
+@app.command()
+def why(
+    user: User,
+    version: Annotated[int | None, typer.Argument(min=0, help="Default: the current version.")] = None,
+    json_: Json = False,
+    home: Home = None,
+) -> None:
+    """Show why a version came about: who proposed it, the losses, and what critics had said of which answers."""
+
+    def view(why: Why) -> Any:
+        from personaagent.app.render import why_view
+
+        return why_view(why.persona, why.critiques, why.queries)
+
+    run_as(user, lambda user: user.why(version), home=home, json_=json_, show=view)
+
+
+@app.command()
+def candidates(
+    user: User,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="The newest so many.")] = 20,
+    json_: Json = False,
+    home: Home = None,
+) -> None:
+    """List what alignments proposed and the gate turned down, newest first, with the reason."""
+
+    def view(found: Sequence[Rejected]) -> Any:
+        from personaagent.app.render import rows_table
+
+        rows = [
+            (f"{c.at:%Y-%m-%d %H:%M}", c.run or "", c.epoch or "", c.proposer, c.verdict.reason if c.verdict else "")
+            for c in found
+        ]
+        return (
+            rows_table(("when", "alignment", "epoch", "proposer", "reason"), rows) if rows else "none was turned down"
+        )
+
+    run_as(user, lambda user: user.candidates(limit), home=home, json_=json_, show=view)
 
 
 @app.command()

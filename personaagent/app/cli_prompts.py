@@ -20,7 +20,7 @@ Only = Annotated[list[str] | None, typer.Option("--only", metavar="NAME", help="
 def list_(json_: Json = False, home: Home = None) -> None:
     """List the prompts in force: slots, source (file or hub) and hash. Asks the hub where one is set."""
     from personaagent import prompts
-    from personaagent.prompts.hub import pull_now, set_up_hub
+    from personaagent.prompts import pull_now, set_up_hub
 
     set_up_hub(settings_of(home))
     pull_now()
@@ -46,7 +46,7 @@ def pull(
     home: Home = None,
 ) -> None:
     """Write the hub's prompts into a folder, one NAME.md each; those that cannot be used are left out."""
-    from personaagent.prompts.hub import hub_of
+    from personaagent.prompts import hub_of
 
     hub = hub_of(settings_of(home))
     texts = hub.pull(_chosen(only, hub.names()))
@@ -60,7 +60,7 @@ def pull(
 @app.command()
 def push(only: Only = None, json_: Json = False, home: Home = None) -> None:
     """Commit the prompts' files to the hub under their names; what is the same there is left alone."""
-    from personaagent.prompts.hub import hub_of
+    from personaagent.prompts import hub_of
 
     hub = hub_of(settings_of(home))
     pushed = {name: hub.push(name) for name in _chosen(only, hub.names())}

@@ -1,11 +1,14 @@
-"""``serve``: chat, page and HTTP API of a plain process or of several, with the background work beside them."""
+"""``serve`` and ``mcp``: chat, page and HTTP API of one process or several; MCP on standard input and output."""
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import ipaddress
 import os
+import secrets
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from personaagent.app.cli_run import Home, settings_of, stderr, with_services
+from personaagent.app.cli_run import Home, User, settings_of, stderr, with_services
 from personaagent.errors import SetupError
 from personaagent.extras import needs
 from personaagent.inputs import check_user_id
@@ -24,12 +27,14 @@ if TYPE_CHECKING:
     from personaagent.graph.services import Services
     from personaagent.settings import Settings
 
+
 SHUTDOWN_S = 10  # that requests under way may take to end
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
     app.command("serve")(serve)
+    app.command("mcp")(serve_mcp)
 
 
 def serve(
@@ -142,3 +147,25 @@ def _loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def serve_mcp(user: User, home: Home = None) -> None:
+    """Serve this user's persona and memory over MCP on stdin and stdout, until the client closes them."""
+    try:
+        asyncio.run(_serve_mcp(user, home))
+    finally:
+        sys.stdout = sys.stderr  # the protocol closed it, and what ends every command flushes it
+
+
+async def _serve_mcp(user: str, home: Home) -> None:
+    with needs("mcp", "`personaagent mcp`"):
+        from personaagent.app.mcp_server import build_server
+    from personaagent.library.agent import PersonaAgent
+
+    secret = secrets.token_bytes(32)
+
+    async def code(user_id: str, key: str) -> str:
+        return hmac.digest(secret, f"{user_id} {key}".encode(), "sha256").hex()[:8]
+
+    async with PersonaAgent(settings=settings_of(home), background=True) as agent:
+        await build_server(agent, lambda _: user, code).run_stdio_async()

@@ -23,7 +23,11 @@ from personaagent.settings import Settings
 
 if TYPE_CHECKING:
     from personaagent.graph.services import Services
-    from personaagent.ledger.outbox import Outbox
+    from personaagent.ledger.queues import Outbox
+    from personaagent.models.card import Card
+    from personaagent.ports import Role
+    from personaagent.settings import Settings
+
 
 Status = Literal["ok", "warn", "fail"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -35,7 +39,7 @@ BETTER = (
 PATIENCE_S = 30.0  # a doctor that waits two minutes for a dead endpoint helps nobody
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Check:
     """One finding: what was looked at, how it is, and what to do about it (empty when there is nothing to do)."""
 
@@ -71,39 +75,37 @@ async def check(settings: Settings, services: Services | None = None) -> list[Ch
 
 
 async def _parts(settings: Settings, services: Services) -> list[Check]:
-    home = await _named("data folder", _home(settings), "set PERSONAAGENT_HOME to a folder that can be written")
+    home = await named("data folder", _home(settings), "set PERSONAAGENT_HOME to a folder that can be written")
     findings = [home]
     if home.status == "ok" or settings.database_url is not None:
-        findings.append(await _named("ledger", _ledger(settings, services.outbox), "check DATABASE_URL"))
+        findings.append(await named("ledger", _ledger(settings, services.outbox), "check DATABASE_URL"))
         findings.append(await _spool(Spool(settings.home / "spool")))
-        findings.append(await _named("semantic memory", _unread(services), "check DATABASE_URL"))
+        findings.append(await named("semantic memory", _unread(services), "check DATABASE_URL"))
     if home.status == "ok" or settings.qdrant_url is not None:
-        findings.append(await _named("index", _index(settings, services), "run `personaagent memory reindex`"))
+        findings.append(await named("index", _index(settings, services), "run `personaagent memory reindex`"))
     embedder_mend = "check PERSONAAGENT_EMBEDDING_MODEL" if settings.embedding_model else SETUP
-    findings.append(await _named("embedder", _embedder(services.embedder), embedder_mend))
+    findings.append(await named("embedder", _embedder(services.embedder), embedder_mend))
     findings.extend(await _models(services.models))
     from personaagent.app.doctor_deployment import deployment
 
     return [*findings, *await deployment(settings), _tracing()]
 
 
-async def _named(name: str, probe: Awaitable[Check], mend: str) -> Check:
+async def named(name: str, probe: Awaitable[Check], mend: str) -> Check:
     """The probe's finding, or its named failure as one."""
     try:
         return await probe
     except HomeInUse as error:
-        return Check(name=name, status="warn", detail=str(error), mend="close the other process to use it here")
+        return Check(name, "warn", str(error), "close the other process to use it here")
     except PersonaAgentError as error:
-        return Check(name=name, status="fail", detail=str(error), mend=mend)
+        return Check(name, "fail", str(error), mend)
 
 
 def _python() -> Check:
     version = ".".join(map(str, sys.version_info[:3]))
     if (3, 11) <= sys.version_info[:2] <= (3, 13):
-        return Check(name="python", status="ok", detail=version)
-    return Check(
-        name="python", status="warn", detail=f"{version} is untested", mend="run `make PYTHON=python3.12 clean setup`"
-    )
+        return Check("python", "ok", version)
+    return Check("python", "warn", f"{version} is untested", "run `make PYTHON=python3.12 clean setup`")
 
 
 def _packages(settings: Settings) -> list[Check]:
@@ -124,8 +126,8 @@ def _packages(settings: Settings) -> list[Check]:
 
 def _package(module: str, distribution: str, what: str) -> Check:
     if importlib.util.find_spec(module) is None:
-        return Check(name=distribution, status="fail", detail=f"is not installed; it {what}", mend=SETUP)
-    return Check(name=distribution, status="ok", detail=f"{importlib.metadata.version(distribution)} {what}")
+        return Check(distribution, "fail", f"is not installed; it {what}", SETUP)
+    return Check(distribution, "ok", f"{importlib.metadata.version(distribution)} {what}")
 
 
 async def _home(settings: Settings) -> Check:
@@ -138,7 +140,7 @@ async def _home(settings: Settings) -> Check:
             raise HomeNotWritable(f"{settings.home} cannot be written ({error.strerror})") from error
 
     await asyncio.to_thread(write)
-    return Check(name="data folder", status="ok", detail=str(settings.home))
+    return Check("data folder", "ok", str(settings.home))
 
 
 async def _ledger(settings: Settings, outbox: Outbox) -> Check:
@@ -146,33 +148,31 @@ async def _ledger(settings: Settings, outbox: Outbox) -> Check:
     kind = "Postgres" if settings.database_url is not None else "SQLite"
     if waiting:
         detail = f"{kind}, opens; {waiting} changes wait to be indexed"
-        return Check(name="ledger", status="warn", detail=detail, mend="the next turn or import indexes them")
-    return Check(name="ledger", status="ok", detail=f"{kind}, opens; nothing waits to be indexed")
+        return Check("ledger", "warn", detail, "the next turn or import indexes them")
+    return Check("ledger", "ok", f"{kind}, opens; nothing waits to be indexed")
 
 
 async def _unread(services: Services) -> Check:
     waiting = await services.interactions.waiting()
     if not waiting:
-        return Check(name="semantic memory", status="ok", detail="every interaction has been read")
+        return Check("semantic memory", "ok", "every interaction has been read")
     if services.models.embedded:
         return Check(
-            name="semantic memory",
-            status="warn",
-            detail=f"{waiting} interactions wait to be read; the embedded model reads none",
-            mend="set OPENAI_BASE_URL or OPENAI_API_KEY",
+            "semantic memory",
+            "warn",
+            f"{waiting} interactions wait to be read; the embedded model reads none",
+            "set OPENAI_BASE_URL or OPENAI_API_KEY",
         )
-    return Check(
-        name="semantic memory", status="ok", detail=f"{waiting} interactions wait to be read by the next alignments"
-    )
+    return Check("semantic memory", "ok", f"{waiting} interactions wait to be read by the next alignments")
 
 
 async def _spool(spool: Spool) -> Check:
     waiting, oldest = await spool.depth(), await spool.oldest()
     if not waiting:
-        return Check(name="spool", status="ok", detail="nothing waits for the ledger")
+        return Check("spool", "ok", "nothing waits for the ledger")
     since = "" if oldest is None else f", the oldest since {oldest:%Y-%m-%d %H:%M} UTC"
     detail = f"{waiting} interactions and feedback wait for the ledger{since}"
-    return Check(name="spool", status="warn", detail=detail, mend="the next turn or import brings them in")
+    return Check("spool", "warn", detail, "the next turn or import brings them in")
 
 
 async def _index(settings: Settings, services: Services) -> Check:
@@ -183,16 +183,15 @@ async def _index(settings: Settings, services: Services) -> Check:
     if abs(points - kept) > waiting:
         more = "restore the ledger's backup where it was lost, else " if points > kept else ""
         mend = f"{more}run `personaagent memory reindex`"
-        return Check(name="index", status="warn", detail=f"{detail}, but {kept} are in the ledger", mend=mend)
-    return Check(name="index", status="ok", detail=detail)
+        return Check("index", "warn", f"{detail}, but {kept} are in the ledger", mend)
+    return Check("index", "ok", detail)
 
 
 async def _embedder(embedder: Embedder) -> Check:
     started = time.perf_counter()
     await embedder.embed(["Is anybody there?"])
     seconds = time.perf_counter() - started
-    detail = f"{embedder.name} answers in {seconds:.1f} s, {embedder.dim} dimensions"
-    return Check(name="embedder", status="ok", detail=detail)
+    return Check("embedder", "ok", f"{embedder.name} answers in {seconds:.1f} s, {embedder.dim} dimensions")
 
 
 def models_in_use(models: Models) -> dict[str, list[Role]]:
@@ -210,10 +209,10 @@ async def _models(models: Models) -> list[Check]:
     for name, roles in shared.items():
         told = "model" if len(shared) == 1 else f"model of {', '.join(roles)}"
         mend = SETUP if models.embedded else "check OPENAI_BASE_URL, OPENAI_API_KEY and PERSONAAGENT_MODEL"
-        findings.append(await _named(told, _model(models, name, roles[0], told), mend))
+        findings.append(await named(told, _model(models, name, roles[0], told), mend))
     if models.embedded:
         detail = "the embedded model answers where the choices are known; it cannot call tools or write a persona"
-        findings.append(Check(name="better models", status="warn", detail=detail, mend=BETTER))
+        findings.append(Check("better models", "warn", detail, BETTER))
     return findings
 
 
@@ -226,18 +225,87 @@ async def _model(models: Models, name: str, role: Role, told: str) -> Check:
     seconds = max(time.perf_counter() - started, 1e-6)
     place = "embedded" if models.embedded else "endpoint"
     if not reply.text.strip():
-        return Check(name=told, status="warn", detail=f"{name} ({place}) answers nothing", mend="take another model")
+        return Check(told, "warn", f"{name} ({place}) answers nothing", "take another model")
     speed = meter.total.output_tokens / seconds
-    detail = f"{name} ({place}) answers in {seconds:.1f} s, {speed:.0f} tokens a second"
-    return Check(name=told, status="ok", detail=detail)
+    return Check(told, "ok", f"{name} ({place}) answers in {seconds:.1f} s, {speed:.0f} tokens a second")
 
 
 def _tracing() -> Check:
     told = [os.environ.get(name, "").lower() for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2")]
     if "true" in told:
         place = os.environ.get("LANGSMITH_ENDPOINT", "LangSmith")
-        return Check(name="tracing", status="ok", detail=f"on: prompts and answers are sent to {place}")
+        return Check("tracing", "ok", f"on: prompts and answers are sent to {place}")
     if os.environ.get("LANGSMITH_API_KEY") and "false" not in told:
         detail = "LANGSMITH_API_KEY alone turns it on under LangGraph server"
-        return Check(name="tracing", status="warn", detail=detail, mend="set LANGSMITH_TRACING to true or false")
-    return Check(name="tracing", status="ok", detail="off")
+        return Check("tracing", "warn", detail, "set LANGSMITH_TRACING to true or false")
+    return Check("tracing", "ok", "off")
+
+
+SECONDS = 8.0  # that all of it may take; the program itself needs two
+_TOOLS = {
+    "well": "calls tools well: they are offered in every turn",
+    "badly": "calls tools badly: they are offered only where a question plainly needs one",
+    "none": "takes no tools: none are offered",
+}
+
+
+async def endpoint(settings: Settings) -> list[Check]:
+    """The cards of all models in use, a line a finding; a failure is one too."""
+    models = ModelsFromSettings(settings.model_copy(update={"model_retries": 0, "model_timeout_s": SECONDS}))
+    try:
+        shared = models_in_use(models)
+        found = await asyncio.gather(*(_card(models, name, roles, len(shared)) for name, roles in shared.items()))
+        return [check for checks in found for check in checks]
+    finally:
+        await models.close()
+
+
+async def _card(models: ModelsFromSettings, name: str, roles: list[Role], count: int) -> list[Check]:
+    where = f"{models.where()} {name}" + (f" ({', '.join(roles)})" if count > 1 else "")
+    try:
+        card = await models.look_at(roles[0], SECONDS)
+    except PersonaAgentError as error:
+        mend = SETUP if models.embedded else "check OPENAI_BASE_URL, OPENAI_API_KEY and PERSONAAGENT_MODEL"
+        return [Check("endpoint", "fail", str(error), mend)]
+    return [Check("endpoint", "ok", where), *_lines(card, embedded=models.embedded)]
+
+
+def _lines(card: Card, *, embedded: bool) -> list[Check]:
+    left_out = {
+        "system": ("system role", "is refused: what it would say stands before the question"),
+        "temperature": ("temperature", "is refused: the model's own is used"),
+        "stream_options": ("usage of streams", "is not told: tokens are estimated"),
+        "max_completion_tokens": ("max_completion_tokens", "is refused: max_tokens is sent"),
+    }
+    size = f"{card.context:,} tokens, from the {card.context_from}" if card.context else ""
+    speed = f"{card.tokens_per_s:g} tokens a second" if card.tokens_per_s else ""
+    lines = [
+        _line("context", size, f"not told; {card.window:,} tokens are counted on", "set PERSONAAGENT_MODEL_CONTEXT"),
+        _line("speed", speed, "not measured"),
+        *(
+            _yes(title, None if card.thinks is None else parameter not in card.refused, "taken", refused)
+            for parameter, (title, refused) in left_out.items()
+        ),
+        _yes("thinking", card.thinks, "thinks before it answers, which is kept out of answers", "none in its answers"),
+        _yes(
+            "log-probabilities", card.logprobs, "told: choices are weighed with them", "not told: one answer is asked"
+        ),
+        _yes("json_schema", card.schema, "held", "not held: the form is asked for in words as well"),
+    ]
+    use = (
+        "the embedded model is offered no tools" if embedded else _TOOLS.get(card.tools or "", "not found out in time")
+    )
+    fine = card.tools == "well" and not embedded
+    return [*lines, Check("tools", "ok" if fine else "warn", use, BETTER if embedded else "")]
+
+
+def _line(name: str, found: str, otherwise: str, mend: str = "") -> Check:
+    if found:
+        return Check(name, "ok", found)
+    return Check(name, "warn", otherwise, mend)
+
+
+def _yes(name: str, value: bool | None, yes: str, no: str) -> Check:
+    if value is None:
+        return Check(name, "warn", "not found out in time")
+    return Check(name, "ok" if value or name == "thinking" else "warn", yes if value else no)

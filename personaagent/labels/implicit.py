@@ -18,12 +18,11 @@ from typing import Any, Literal
 from langchain_core.messages import HumanMessage
 
 from personaagent.errors import ModelError
-from personaagent.feedback import Feedback
+from personaagent.inputs import Feedback
 from personaagent.labels.answers import answer_from_text, bare
-from personaagent.own_words import own_words
 from personaagent.ports import EpisodicMemory, Models
 from personaagent.prompts import quote, render
-from personaagent.text import fold, one_line, skeleton, unmarked
+from personaagent.text import fold, one_line, own_words, skeleton, unmarked
 from personaagent.types import Interaction
 
 Kind = Literal["correction", "rejection", "acceptance"]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from personaagent.labels.answers import number
 from personaagent.rules import broken_rule
 from personaagent.text import one_line
-from personaagent.types import Clause, Fact, FactOperation, Interaction
+from personaagent.types import Clause, Fact, FactOperation, Interaction, Section, Turn
 
 HALF_LIFE = 15.0
 MIN_ROWS = 2  # labelled interactions of a task below which nothing is said
@@ -181,3 +182,25 @@ def _belief(interaction: Interaction) -> float:
 
 def _shown(text: str, limit: int) -> str:
     return one_line(text, limit).replace('"', "'")
+
+
+def turn_clause(task: str, rows: Sequence[Interaction]) -> Clause:
+    """What says that only ``rows`` (oldest first, at least one) and what follows hold in the task of that name."""
+    since = rows[0].created_at.astimezone(UTC)
+    return Clause(
+        text=f'Taste in "{task}" turned: answers from before {since:%Y-%m-%d %H:%M} UTC no longer hold.',
+        evidence=tuple(row.id for row in rows[-EVIDENCE:]),
+        kind=TURNED,
+        turn=Turn(task, since),
+    )
+
+
+def turned_since(sections: Mapping[Section, Sequence[Clause]], task: str | None) -> datetime | None:
+    """The moment from which on a persona holds the answers of a task to be true, or None where it tells of no turn."""
+    turns = (clause.turn for clause in sections.get(Section.WHO, ()) if tells_of(task_name(task), clause))
+    return next((turn.since for turn in turns if turn), None)
+
+
+def tells_of(task: str, clause: Clause) -> bool:
+    """Whether a clause says since when the answers in the task of that name hold."""
+    return clause.turn is not None and clause.turn.task == task

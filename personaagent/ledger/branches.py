@@ -13,8 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from personaagent.ledger.rows import interaction_row
-from personaagent.ledger.tables import interactions
+from personaagent.ledger.tables import interaction_row, interactions
 from personaagent.types import Interaction, Path
 
 _NAMED = select(interactions.c.id, interactions.c.thread_id, interactions.c.created_at).where(

@@ -1,19 +1,32 @@
-"""Candidate personas that were not committed, with the reason, for whoever debugs an alignment."""
+"""What alignments leave beside the versions: candidates turned down, challengers, and what critics said of answers."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import known_ids
-from personaagent.ledger.rows import from_micros, sections_json, sections_of, to_micros
-from personaagent.ledger.tables import candidates
-from personaagent.types import Candidate, Verdict, evidence_of, stands_on
+from personaagent.ledger.tables import (
+    candidates,
+    challengers,
+    critique_of,
+    critique_row,
+    critiques,
+    from_micros,
+    personas,
+    sections_json,
+    sections_of,
+    to_micros,
+)
+from personaagent.types import Candidate, Challenger, Critique, Verdict, evidence_of, stands_on
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 class Candidates:
@@ -97,3 +110,142 @@ def _dated(row: Mapping[Any, Any]) -> tuple[datetime, Candidate]:
         run=row["run"],
         epoch=row["epoch"],
     )
+
+
+class Challengers:
+    """The challengers of a user, all of the version in force: the next version drops them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def of(self, user_id: str) -> list[Challenger]:
+        """The user's challengers, oldest first."""
+        query = select(challengers).where(challengers.c.user_id == user_id)
+        query = query.order_by(challengers.c.created_at, challengers.c.id)
+        rows = await self._database.run_read(lambda connection: connection.execute(query).mappings().all())
+        return [
+            Challenger(
+                id=row["id"],
+                user_id=row["user_id"],
+                base_version=row["base_version"],
+                proposer=row["proposer"],
+                sections=sections_of(row["sections"]),
+                reason=row["reason"],
+                evidence=row["evidence"],
+                judged=tuple(row["judged"]),
+                created_at=from_micros(row["created_at"]),
+            )
+            for row in rows
+        ]
+
+    async def replace(self, user_id: str, base_version: int, kept: Sequence[Challenger]) -> None:
+        """Keep exactly these.
+
+        Nothing changes where ``base_version`` is not in force any more. Those that stand on or were judged by what was
+        forgotten meanwhile are left out.
+        """
+        async with self._database.write(user_id) as connection:
+            newest = select(personas.c.version).where(personas.c.user_id == user_id)
+            in_force = (await connection.execute(newest.order_by(personas.c.version.desc()).limit(1))).scalar()
+            if in_force != base_version:
+                return
+            await drop_all(connection, user_id)
+            named = {i for one in kept for i in (*one.judged, *evidence_of(one.sections))}
+            there = await connection.run_sync(known_ids, user_id, sorted(named))
+            rows = [
+                {
+                    "user_id": user_id,
+                    "id": one.id,
+                    "base_version": base_version,
+                    "proposer": one.proposer,
+                    "sections": sections_json(one.sections),
+                    "reason": one.reason,
+                    "evidence": dict(one.evidence),
+                    "judged": list(one.judged),
+                    "created_at": to_micros(one.created_at),
+                }
+                for one in kept
+                if there.issuperset((*one.judged, *evidence_of(one.sections)))
+            ]
+            if rows:
+                await connection.execute(insert(challengers), rows)
+
+    async def drop_evidence(self, user_id: str, ids: Collection[str], matter: Container[str] = ()) -> int:
+        """Delete those that stand on these interactions, were judged by them or speak of the matter; says how many."""
+        gone = set(ids)
+        query = select(challengers.c.id, challengers.c.sections, challengers.c.judged)
+        async with self._database.write(user_id) as connection:
+            rows = (await connection.execute(query.where(challengers.c.user_id == user_id))).all()
+            hit = [
+                one
+                for one, sections, judged in rows
+                if gone.intersection(judged) or stands_on(sections_of(sections), gone, matter)
+            ]
+            mine = challengers.c.user_id == user_id, challengers.c.id.in_(hit)
+            await connection.execute(delete(challengers).where(*mine))
+        return len(hit)
+
+    async def delete_user(self, user_id: str) -> int:
+        """Remove all of the user; returns how many there were."""
+        async with self._database.write(user_id) as connection:
+            return await drop_all(connection, user_id)
+
+
+async def drop_all(connection: AsyncConnection, user_id: str) -> int:
+    """Drop the user's challengers inside a transaction, for example that which puts another version in force."""
+    return (await connection.execute(delete(challengers).where(challengers.c.user_id == user_id))).rowcount
+
+
+MAX_KEPT = 500  # of a user, the newest
+
+
+class Critiques:
+    """The critiques of a user's alignments."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def save(self, user_id: str, new: Sequence[Critique]) -> None:
+        """Keep them, once each; one that speaks of an interaction that is not there, or not any more, is left out."""
+        mine = critiques.c.user_id == user_id
+
+        def work(connection: Connection) -> None:
+            known = known_ids(connection, user_id, sorted({i for critique in new for i in critique.evidence}))
+            rows = [critique_row(user_id, critique) for critique in new if known.issuperset(critique.evidence)]
+            for row in rows:
+                same = [critiques.c[name] == row[name] for name in ("run", "epoch", "interaction_id")]
+                connection.execute(delete(critiques).where(mine, *same))
+            if rows:
+                connection.execute(insert(critiques), rows)
+            newest = select(critiques.c.created_at).where(mine).order_by(critiques.c.created_at.desc())
+            oldest_kept = connection.scalar(newest.offset(MAX_KEPT - 1).limit(1))
+            if oldest_kept is not None:
+                connection.execute(delete(critiques).where(mine, critiques.c.created_at < oldest_kept))
+
+        if new:
+            await self._database.run_write(work, user_id)
+
+    async def history(self, user_id: str) -> list[Critique]:
+        """All that are kept, oldest first, the worst answers of an epoch first."""
+        order = critiques.c.created_at, critiques.c.run, critiques.c.epoch, critiques.c.loss.desc()
+        query = select(critiques).where(critiques.c.user_id == user_id).order_by(*order, critiques.c.interaction_id)
+        return await self._database.run_read(
+            lambda connection: [critique_of(row) for row in connection.execute(query).mappings()]
+        )
+
+    async def drop_evidence(self, user_id: str, ids: Collection[str]) -> int:
+        """Delete those that speak of any of these interactions; returns how many."""
+        key = critiques.c.run, critiques.c.epoch, critiques.c.interaction_id
+        mine, wanted = critiques.c.user_id == user_id, set(ids)
+        async with self._database.write(user_id) as connection:
+            rows = (await connection.execute(select(*key, critiques.c.evidence).where(mine))).all()
+            gone = [one for *one, evidence in rows if not wanted.isdisjoint(evidence)]
+            for one in gone:
+                same = [column == value for column, value in zip(key, one, strict=True)]
+                await connection.execute(delete(critiques).where(mine, *same))
+        return len(gone)
+
+    async def delete_user(self, user_id: str) -> int:
+        """Remove all of the user; returns how many there were."""
+        async with self._database.write(user_id) as connection:
+            return (await connection.execute(delete(critiques).where(critiques.c.user_id == user_id))).rowcount

@@ -11,8 +11,16 @@ from uuid import uuid4
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from personaagent.ledger.database import Database
-from personaagent.ledger.rows import fact_of, fact_row, from_micros, maybe_moment, to_micros
-from personaagent.ledger.tables import facts, interactions, users
+from personaagent.ledger.tables import (
+    fact_of,
+    fact_row,
+    facts,
+    from_micros,
+    interactions,
+    maybe_moment,
+    to_micros,
+    users,
+)
 from personaagent.ledger.users import ensure_user
 from personaagent.types import Fact, FactOperation
 

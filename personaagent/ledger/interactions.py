@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, or_, select, update
 
-from personaagent.errors import UnknownInteraction
-from personaagent.feedback import Feedback
+from personaagent.errors import InvalidLabel, UnknownInteraction
+from personaagent.inputs import ACCEPTED, Feedback
 from personaagent.ledger.branches import renewed, settle
 from personaagent.ledger.database import Database
-from personaagent.ledger.labels import applied
-from personaagent.ledger.rows import interaction_of, interaction_row, matching, to_micros
-from personaagent.ledger.tables import interactions, outbox
-from personaagent.ledger.times import spread
+from personaagent.ledger.tables import interaction_of, interaction_row, interactions, matching, outbox, to_micros
 from personaagent.ports import Where
-from personaagent.types import Interaction, Kept, Path, TruthSource
+from personaagent.types import Interaction, Kept, Path
 
 EARLIER = 4  # of a thread's newest interactions, among which an earlier attempt of a run is
 DAY = 86_400_000_000  # microseconds by which a clock is believed to have been set back
@@ -215,25 +213,9 @@ class Interactions:
     async def feedback(
         self, user_id: str, interaction_id: str, given: Feedback, *, given_at: datetime | None = None
     ) -> Interaction:
-        """Take in feedback (``labels.applied``); ``given_at`` None is now. Raises UnknownInteraction, InvalidLabel."""
+        """Take in feedback (``applied``); ``given_at`` None is now. Raises UnknownInteraction, InvalidLabel."""
         now = given_at or datetime.now(UTC)
         return await self._change(user_id, interaction_id, lambda past: applied(past, given, now))
-
-    async def label(
-        self,
-        user_id: str,
-        interaction_id: str,
-        ground_truth: str,
-        source: TruthSource,
-        confidence: float = 1.0,
-    ) -> Interaction:
-        """Give a ground truth as feedback."""
-        given = Feedback(ground_truth=ground_truth, source=source, confidence=confidence)
-        return await self.feedback(user_id, interaction_id, given)
-
-    async def rate(self, user_id: str, interaction_id: str, rating: int) -> Interaction:
-        """Give a rating as feedback."""
-        return await self.feedback(user_id, interaction_id, Feedback(rating=rating))
 
     async def delete(self, user_id: str, ids: Sequence[str]) -> int:
         """Remove these of the user and ask the index to; returns how many there were."""
@@ -337,3 +319,89 @@ def _work(user_id: str, op: str, interaction_id: str | None) -> dict[str, Any]:
 
 def _unknown(interaction_id: str) -> UnknownInteraction:
     return UnknownInteraction(f"this user has no interaction {interaction_id!r}: `memory list` shows the ids")
+
+
+def applied(past: Interaction, given: Feedback, now: datetime) -> Interaction:
+    """The interaction with that feedback; ``labelled_at`` is when a truth or a comment last changed.
+
+    As it was where nothing is new, or implicit truth comes after explicit. Raises InvalidLabel for a truth that is not
+    among the interaction's choices.
+    """
+    after = past if given.rating is None else _rated(past, given.rating, now)
+    if given.ground_truth is not None:
+        after = _labelled(after, given, now)
+    if given.comment is not None and given.comment != past.comment:
+        after = replace(after, comment=given.comment, labelled_at=now)
+    return after
+
+
+def _labelled(past: Interaction, given: Feedback, now: datetime) -> Interaction:
+    truth = _among(given.ground_truth or "", past.choices)
+    if given.source == "implicit" and past.truth_source not in {None, "implicit"}:
+        return past
+    after = replace(
+        past,
+        ground_truth=truth,
+        truth_source=given.source,
+        truth_confidence=given.confidence,
+        rejected=given.rejected,
+    )
+    return past if after == past else replace(after, labelled_at=now)  # a retry is not a new label
+
+
+def _rated(past: Interaction, rating: int, now: datetime) -> Interaction:
+    """From 4 up the response is the ground truth where there is no explicit one; a lower rating takes that back."""
+    after = replace(past, rating=rating)
+    if rating >= ACCEPTED and past.truth_source in {None, "implicit", "rating"} and past.response:
+        try:
+            return _labelled(after, Feedback(ground_truth=past.response, source="rating"), now)
+        except InvalidLabel:
+            return after  # an answer outside of the choices pleased, yet it is no truth
+    if rating < ACCEPTED and past.truth_source == "rating":
+        told = past.labelled_at if past.comment else None
+        return replace(after, ground_truth=None, truth_source=None, truth_confidence=None, labelled_at=told)
+    return after
+
+
+def _among(truth: str, choices: Sequence[str]) -> str:
+    """The truth, or the choice that it names; raises InvalidLabel."""
+    if not choices:
+        return truth
+    for choice in choices:
+        if choice.strip().casefold() == truth.casefold():
+            return choice
+    raise InvalidLabel(f"{truth[:60]!r} is not among this interaction's choices: {', '.join(choices)[:300]}")
+
+
+def spread(connection: Connection, user_id: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Give each row, in order, a ``created_at`` that no other interaction of the user has: its own or the next free.
+
+    Inside a transaction that writes under the user's key.
+    """
+    times = [row["created_at"] for row in rows]
+    reach = len(rows)
+    while times:
+        last = max(times) + reach
+        near = interactions.c.created_at.between(min(times), last)
+        query = select(interactions.c.created_at).where(interactions.c.user_id == user_id, near)
+        given = moved_on(times, set(connection.execute(query).scalars()))
+        if max(given) <= last:  # beyond it nothing was read
+            for row, time in zip(rows, given, strict=True):
+                row["created_at"] = time
+            return
+        reach *= 4
+
+
+def moved_on(times: Sequence[int], taken: set[int]) -> list[int]:
+    """Each time, or the next one after it that is neither taken nor given before."""
+    following: dict[int, int] = {}  # of a time that is taken, one that may be free
+    given = []
+    for start in times:
+        time, passed = start, [start]
+        while time in taken:
+            time = following.get(time, time + 1)
+            passed.append(time)
+        taken.add(time)
+        following |= dict.fromkeys(passed, time + 1)
+        given.append(time)
+    return given

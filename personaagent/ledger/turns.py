@@ -11,9 +11,8 @@ from sqlalchemy import BindParameter, Connection, bindparam, select
 from personaagent.ledger.branches import left
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import read_known
-from personaagent.ledger.grants import Grants, read_grants
-from personaagent.ledger.rows import persona_of, pin_of
-from personaagent.ledger.tables import personas, pins, users
+from personaagent.ledger.tables import persona_of, personas, pin_of, pins, users
+from personaagent.ledger.users import Grants, read_grants
 from personaagent.types import Fact, Path, Persona, Pin
 
 _USER: BindParameter[str] = bindparam("user")

@@ -95,7 +95,7 @@ class PersonaAgent:
         if self._services is None:
             embedder = None
             if self._embedder is not None:
-                from personaagent.models.own_embedder import own_embedder
+                from personaagent.models.own import own_embedder
 
                 embedder = await own_embedder(self._embedder)
             self._take(await asyncio.to_thread(self._made, embedder))
@@ -192,7 +192,7 @@ class PersonaAgent:
 
     def _made(self, embedder: Embedder | None) -> Services:
         from personaagent.graph.services import Services
-        from personaagent.models.own_chat import own_models
+        from personaagent.models.own import own_models
         from personaagent.persona.proposers.own import own_proposers
         from personaagent.tools.own import own_tool
 

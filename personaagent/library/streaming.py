@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessageChunk
 
 from personaagent.library.turn import Event, Run, Turn
 from personaagent.library.values import Approval, Token, ToolStep
-from personaagent.models.calls_in_text import may_be_call
+from personaagent.models.replies import may_be_call
 
 
 class TurnReader:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from personaagent.context import Context
 from personaagent.errors import PersonaAgentError
-from personaagent.ledger.jobs import Job
+from personaagent.ledger.queues import Job
 from personaagent.scheduling import ALIGNMENT, READING
 from personaagent.types import Fact
 

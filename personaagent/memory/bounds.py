@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from personaagent.errors import InputError
-from personaagent.feedback import MAX_COMMENT_CHARS
+from personaagent.inputs import MAX_COMMENT_CHARS
 from personaagent.labels.statistics import TURNED, is_statistic
-from personaagent.ledger.critiques import MAX_KEPT
+from personaagent.ledger.candidates import MAX_KEPT
 from personaagent.ledger.facts import MAX_FACT_CHARS
 from personaagent.masking import storable_text
 from personaagent.memory.importing import MAX_CHOICES, MAX_METADATA_CHARS

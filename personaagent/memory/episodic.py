@@ -17,16 +17,14 @@ from personaagent.errors import (
     SetupError,
     StoreError,
 )
-from personaagent.feedback import Feedback
-from personaagent.inputs import check_user_id
+from personaagent.inputs import Feedback, check_user_id
 from personaagent.ledger.interactions import Interactions
 from personaagent.masking import deep, storable, storable_feedback
 from personaagent.memory.indexer import Indexer
 from personaagent.memory.ranking import by_words, ranked
 from personaagent.memory.spool import Spool, Waiting, WaitingFeedback, deliver
-from personaagent.memory.statements import is_statement
 from personaagent.ports import Embedder, Hit, VectorIndex, Vectors, Where
-from personaagent.types import Interaction, Kept, Path, Recall, TruthSource
+from personaagent.types import Interaction, Kept, Path, Recall, is_statement
 
 SPARE = 16  # results asked of the index beyond k: about as many ranks as age can cost (``ranking``)
 BY_WORDS = 2_000  # newest interactions that are compared by words where the index cannot be had
@@ -220,17 +218,6 @@ class LedgerEpisodicMemory:
             raise await self._kept(waiting, error) from error
         await self._indexer.try_flush(user_id)
         return stored
-
-    async def label(
-        self, user_id: str, interaction_id: str, ground_truth: str, source: TruthSource, *, confidence: float = 1.0
-    ) -> Interaction:
-        """Give a ground truth as feedback."""
-        given = Feedback(ground_truth=ground_truth, source=source, confidence=confidence)
-        return await self.feedback(user_id, interaction_id, given)
-
-    async def rate(self, user_id: str, interaction_id: str, rating: int) -> Interaction:
-        """Give a rating as feedback."""
-        return await self.feedback(user_id, interaction_id, Feedback(rating=rating))
 
     async def _kept(self, given: WaitingFeedback, error: LedgerUnavailable) -> LedgerUnavailable:
         """Keep feedback on disk while the ledger is down; returns what the caller is to be told."""

@@ -19,16 +19,13 @@ from sqlalchemy import delete
 from personaagent.errors import InputError, PersonaAgentError, StoreError, UnknownInteraction
 from personaagent.inputs import check_user_id
 from personaagent.labels.statistics import STATISTICS, statistic_facts
-from personaagent.ledger.candidates import Candidates
-from personaagent.ledger.challengers import Challengers
-from personaagent.ledger.critiques import Critiques
+from personaagent.ledger.candidates import Candidates, Challengers, Critiques
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import Facts
-from personaagent.ledger.grants import Grants
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.jobs import Jobs
+from personaagent.ledger.queues import Jobs
 from personaagent.ledger.tables import facts as facts_table
-from personaagent.ledger.users import Users
+from personaagent.ledger.users import Grants, Users
 from personaagent.memory.about import About, echoed, said
 from personaagent.memory.indexer import Indexer
 from personaagent.persona.store import LedgerPersonaStore, without_evidence

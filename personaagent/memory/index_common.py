@@ -1,4 +1,4 @@
-"""What both vector indexes share: ids, payloads, checks, lexical signal and rank fusion.
+"""What both vector indexes share: ids, payloads, checks, lexical signal and rank fusion, and how they are made anew.
 
 Both adapters rank alike because fusion is done here: the dense and the lexical leg go to the engine in one batch, each
 under the full filter of the user, and the ranks are fused by reciprocal rank. So the cosine is known as well, which an
@@ -7,20 +7,24 @@ engine's own fusion swallows, and no query without a filter exists.
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
-from personaagent.errors import InvalidVector
+from personaagent.errors import EmbedderChanged, IndexUnavailable, InvalidVector
 from personaagent.inputs import check_user_id
-from personaagent.ledger.rows import to_micros
-from personaagent.ports import Point, Vectors
+from personaagent.ledger.database import Meta
+from personaagent.ledger.tables import to_micros
+from personaagent.memory.indexer import Indexer, Progress
+from personaagent.ports import Embedder, Hit, Point, VectorIndex, Vectors, Where
 
 if TYPE_CHECKING:
     import qdrant_edge
+
 
 DENSE = "dense"
 LEXICAL = "lexical"
@@ -163,3 +167,123 @@ def _bm25(language: str = "english") -> qdrant_edge.Bm25:
     kind = qdrant_edge.TokenizerType.Multilingual
     config = qdrant_edge.Bm25Config(tokenizer=kind, language=language, ascii_folding=True, avg_len=64)
     return qdrant_edge.Bm25(config)
+
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class CheckedIndex:
+    """Implements ``ports.VectorIndex``: asks the ledger once which model the index holds, then hands everything on.
+
+    Every method raises EmbedderChanged where it is another one; ``wipe`` makes room for the new one. An index that is
+    not the one that the ledger was written to (its folder or a server's collection was lost, the ledger was brought to
+    another machine) is filled from the ledger by itself: ``refill`` puts all of it into the outbox.
+    """
+
+    def __init__(
+        self, index: RebuildableIndex, meta: Meta, embedder: Embedder, refill: Callable[[], Awaitable[object]]
+    ) -> None:
+        self._index = index
+        self._meta = meta
+        self._embedder = embedder
+        self._refill = refill
+        self._checked = False
+
+    async def upsert(self, points: Sequence[Point]) -> None:
+        """Write points; an existing id is replaced."""
+        await self._checked_first(lambda: self._index.upsert(points))
+
+    async def search(self, user_id: str, vector: Vectors, text: str, k: int, where: Where) -> list[Hit]:
+        """Best k of this user's points."""
+        return await self._checked_first(lambda: self._index.search(user_id, vector, text, k, where))
+
+    async def delete(self, user_id: str, ids: Sequence[str]) -> None:
+        """Remove these points of this user."""
+        await self._checked_first(lambda: self._index.delete(user_id, ids))
+
+    async def delete_user(self, user_id: str) -> None:
+        """Remove every point of this user."""
+        await self._checked_first(lambda: self._index.delete_user(user_id))
+
+    async def count(self, user_id: str | None = None) -> int:
+        """Number of points."""
+        return await self._checked_first(lambda: self._index.count(user_id))
+
+    async def wipe(self) -> None:
+        """Remove every vector, of any embedding model."""
+        await self._index.wipe()
+        self._checked = False
+
+    async def close(self) -> None:
+        """Flush and release the index."""
+        await self._index.close()
+
+    async def _checked_first(self, call: Callable[[], Awaitable[T]]) -> T:
+        await self.check()
+        try:
+            return await call()
+        except IndexUnavailable:
+            self._checked = False  # what answers next may be another one
+            raise
+
+    async def check(self) -> None:
+        """See that the index is the one that the ledger was written to, and have it filled where it is not."""
+        if self._checked:
+            return
+        await check_embedder(self._meta, self._embedder)
+        held = await self._index.identity() or ""
+        noted = await self._meta.get(IDENTITY_KEY)
+        if held != (noted or ""):
+            if noted is not None:
+                logger.warning("the index is not the one that the ledger was written to: it is filled from the ledger")
+            await self._refill()
+            await self._meta.set(IDENTITY_KEY, held)  # last: after a crash before it, it is filled once more
+        self._checked = True
+
+
+IDENTITY_KEY = "index.identity"  # in the ledger's meta table: which index the ledger was last written to
+SPACE_KEY = "index.embedder"  # in the ledger's meta table: "<name> <dim>"
+
+
+class RebuildableIndex(VectorIndex, Protocol):
+    """An index that can be emptied whatever it holds."""
+
+    async def wipe(self) -> None:
+        """Remove every vector, of any embedding model."""
+
+    async def identity(self) -> str | None:
+        """What tells this index from one that was made in its place; None where that cannot be told."""
+
+
+async def check_embedder(meta: Meta, embedder: Embedder) -> None:
+    """Raise EmbedderChanged when the ledger's index was made with another embedding model; note this one if none was.
+
+    The embedded index marks its own folder as well; this catches a ledger whose index lives on a server, where
+    another model's vectors lie in another collection and the search would silently find nothing.
+    """
+    found, ours = await meta.get(SPACE_KEY), _space(embedder)
+    if found is None:
+        await meta.set(SPACE_KEY, ours)
+    elif found != ours:
+        raise EmbedderChanged(
+            f"the index was made with {found}, now set is {ours}: "
+            "run `personaagent memory reindex`, or set the embedding model back"
+        )
+
+
+async def reindex(
+    meta: Meta, indexer: Indexer, index: RebuildableIndex, embedder: Embedder, progress: Progress | None = None
+) -> int:
+    """Empty the index and fill it from the ledger; returns how many interactions were written.
+
+    A crash leaves the work waiting in the outbox, and the next start carries on with it. Raises HomeInUse,
+    IndexUnavailable and what the embedder raises.
+    """
+    await meta.set(SPACE_KEY, _space(embedder))
+    return await indexer.rebuild(index.wipe, progress)
+
+
+def _space(embedder: Embedder) -> str:
+    return f"{embedder.name} {embedder.dim}"

@@ -22,7 +22,7 @@ from personaagent.errors import (
     PersonaAgentError,
 )
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.outbox import Outbox, Work, by_user
+from personaagent.ledger.queues import Outbox, Work, by_user
 from personaagent.memory.ranking import dense_text, point_of
 from personaagent.ports import Embedder, Point, VectorIndex, Vectors
 from personaagent.types import Interaction

@@ -19,17 +19,15 @@ from pydantic import TypeAdapter, ValidationError
 from personaagent.errors import ConflictError, InputError, InvalidPersona
 from personaagent.inputs import check_user_id
 from personaagent.labels.statistics import HISTORY, STATISTICS, statistic_facts
-from personaagent.ledger.critiques import Critiques
+from personaagent.ledger.candidates import Critiques
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import Facts
-from personaagent.ledger.grants import Grant, Grants
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.users import Users
+from personaagent.ledger.users import Grant, Grants, Users
 from personaagent.masking import deep, storable, storable_text
 from personaagent.memory.bounds import CLOCKS_DIFFER, check_bounds
 from personaagent.memory.importing import EXPORT
 from personaagent.memory.indexer import Indexer, Progress
-from personaagent.memory.statements import is_statement
 from personaagent.persona.seed import TEMPLATE
 from personaagent.persona.shape import from_text, validate_sections
 from personaagent.persona.store import LedgerPersonaStore
@@ -37,7 +35,7 @@ from personaagent.ports import Where
 from personaagent.prompts import render
 from personaagent.settings import Settings
 from personaagent.text import clean
-from personaagent.types import Critique, Fact, Interaction, Persona, Pin, Sections
+from personaagent.types import Critique, Fact, Interaction, Persona, Pin, Sections, is_statement
 
 FORMAT = EXPORT
 VERSION = 1

@@ -87,13 +87,13 @@ def _collapsed(best_first: Sequence[Recall], k: int) -> list[Recall]:
     A labelled one stands for its group before an unlabelled one, since only a label tells anything about the user;
     among equals the best one does, which for the same words is the newest.
     """
-    groups: list[tuple[_Words, Recall]] = []
+    groups: list[tuple[Words, Recall]] = []
     for recall in best_first:
         full, labelled = len(groups) == k, _labelled(recall)
         if full and (not labelled or all(_labelled(chosen) for _, chosen in groups)):
             continue  # it can neither take a place nor stand for the one that has it
-        words = _Words.of(recall.interaction.query)
-        same = (place for place, (known, _) in enumerate(groups) if _same_question(known, words))
+        words = Words.of(recall.interaction.query)
+        same = (place for place, (known, _) in enumerate(groups) if same_question(known, words))
         place = next(same, None)
         if place is None:
             if not full:
@@ -109,14 +109,15 @@ def _labelled(recall: Recall) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Words:
+class Words:
     """A text's words, and which they are: every pair of results is compared, most differ in many words at once."""
 
     all: Sequence[str]
     known: frozenset[str]
 
     @classmethod
-    def of(cls, text: str) -> _Words:
+    def of(cls, text: str) -> Words:
+        """The words of a text."""
         words = words_of(text)
         return cls(words, frozenset(words))
 
@@ -130,16 +131,12 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall("".join(plain))
 
 
-def near_duplicates(one: Sequence[str], other: Sequence[str]) -> bool:
+def same_question(one: Words, other: Words) -> bool:
     """Whether two word sequences ask the same: equal but for one slip in eight words.
 
     A slip is a missing or added word or a typo. Another number or another word in place of one is no slip: a task's
     queries share a long template and differ in just that word.
     """
-    return _same_question(_Words(one, frozenset(one)), _Words(other, frozenset(other)))
-
-
-def _same_question(one: _Words, other: _Words) -> bool:
     if one.all == other.all:
         return bool(one.all)
     lengths = len(one.all), len(other.all)

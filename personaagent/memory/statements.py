@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Final
 from uuid import uuid4
 
 from personaagent.errors import InvalidFact, UnknownFact, UnknownInteraction
@@ -17,23 +16,10 @@ from personaagent.ledger.facts import MAX_FACT_CHARS, Facts
 from personaagent.masking import storable_text
 from personaagent.memory.forgetting import Forgetter, Selection
 from personaagent.ports import EpisodicMemory, Where
-from personaagent.types import Fact, FactOperation, Interaction
+from personaagent.types import STATEMENT_KEY, Fact, FactOperation, Interaction, is_statement
 
-TASK: Final = "statement"  # as earlier versions kept what was to be remembered
-STATEMENT_KEY: Final = "statement"  # of an interaction's metadata
-WISH: Final = "wish"  # its value where the message was nothing but a wish
 TURN = timedelta(hours=1)  # within which the turn that a statement was made in is written
 TURNS = 50
-
-
-def is_statement(interaction: Interaction) -> bool:
-    """Whether it is no question with an answer: something to remember, or a wish for all later answers."""
-    return bool(interaction.metadata.get(STATEMENT_KEY)) or interaction.task == TASK
-
-
-def is_wish(interaction: Interaction) -> bool:
-    """Whether the message was nothing but a wish, or the taking back of one: what holds of it is among the pins."""
-    return interaction.metadata.get(STATEMENT_KEY) == WISH
 
 
 class Statements:
@@ -143,7 +129,7 @@ class Statements:
 
 
 _TOOLS = {"remember", "correct"}
-_PLURALS: Final = {"memory": "memories", "fact": "facts"}
+_PLURALS = {"memory": "memories", "fact": "facts"}
 
 
 def _sayable(text: str) -> str:

@@ -13,7 +13,7 @@ from langgraph.runtime import Runtime
 
 from personaagent.library.agent import PersonaAgent
 from personaagent.middleware.nodes import PersonaNodes, Shown, remembering
-from personaagent.nodes.stated_form import unstreamed
+from personaagent.nodes.reason import unstreamed
 
 _told = OmitFromSchema(input=True, output=False)
 _kept = OmitFromSchema(input=True, output=True)

@@ -11,10 +11,10 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
 
+from personaagent import telemetry
 from personaagent.errors import ModelError
 from personaagent.models.tokens import CHARS_A_TOKEN, count_tokens
 from personaagent.ports import Role
-from personaagent.telemetry import metrics
 from personaagent.types import Usage
 
 
@@ -94,7 +94,7 @@ def counting(role: Role, messages: Sequence[BaseMessage]) -> Iterator[Call]:
         raise
     finally:
         usage, estimated = (Usage(), False) if failed and not call.text_length else _settled(call, messages)
-        metrics.model_called(role, perf_counter() - began, usage, failed=failed)
+        telemetry.model_called(role, perf_counter() - began, usage, failed=failed)
         for meter in meters:
             meter.add(role, usage)
             meter.estimated = meter.estimated or estimated

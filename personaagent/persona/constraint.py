@@ -136,7 +136,21 @@ def has_word(text: str, word: str) -> bool:
     return bool(re.search(rf"(?<!\w){re.escape(word.strip())}(?!\w)", text, re.IGNORECASE))
 
 
+def _lacks(feature: str, clause: str, read: str) -> tuple[str, _Check, str]:
+    return clause, lambda form, _, __: not getattr(form, feature), read
+
+
+def _has(feature: str, clause: str, read: str) -> tuple[str, _Check, str]:
+    return clause, lambda form, _, __: bool(getattr(form, feature)), read
+
+
+def _is(feature: str, wanted: str, clause: str, read: str) -> tuple[str, _Check, str]:
+    """Unless the feature cannot be told of a text."""
+    return clause, lambda form, _, __: getattr(form, feature) in (None, wanted), read
+
+
 # by name: the clause that asks for it, whether a text has it, and by which words it is read out of a clause
+# fmt: off
 _KINDS: Mapping[str, tuple[str, _Check, str]] = {
     "words_at_most": ("", lambda form, _, n: form.words <= int(n), ""),
     "words_at_least": ("", lambda form, _, n: form.words >= int(n), ""),
@@ -146,212 +160,90 @@ _KINDS: Mapping[str, tuple[str, _Check, str]] = {
     "paragraphs": ("", lambda form, _, n: form.paragraphs == int(n), ""),
     "bullets": ("", lambda form, _, n: _listed(form, "bullets", int(n or 0)), ""),
     "numbered": ("", lambda form, _, n: _listed(form, "numbered", int(n or 0)), ""),
-    "item_words_at_most": (
-        "Write at most {} words in each item of a list.",
-        lambda form, _, n: form.item_words <= int(n),
-        "",
-    ),
+    "item_words_at_most": ("Write at most {} words in each item of a list.",
+        lambda form, _, n: form.item_words <= int(n), ""),
     "items_at_most": ("Write at most {} items in a list.", lambda form, _, n: form.items <= int(n), ""),
     "mark": ('Begin the items of a list with "{}".', lambda form, _, mark: not form.items or form.mark == mark, ""),
-    "list_only": (
-        "Write the list only, with nothing before or after it.",
+    "list_only": ("Write the list only, with nothing before or after it.",
         lambda form, _, __: form.items > 0 and form.prose_lines == 0,
-        r"\b(?:list only\b|nothing (?:before|else|around))",
-    ),
-    "no_lists": ("Use no lists: write sentences.", lambda form, _, __: not form.items, ""),
-    "no_headings": ("Use no headings.", lambda form, _, __: not form.headings, r"NO head(?:ing|er)s?\b"),
-    "no_emphasis": (
-        "Use no bold or italics.",
-        lambda form, _, __: not form.emphasis,
-        r"NO (?:bold|italics?|emphasis)\b",
-    ),
-    "no_tables": ("Use no tables.", lambda form, _, __: not form.tables, r"NO tables?\b"),
-    "no_code": ("Use no code blocks.", lambda form, _, __: not form.fences, r"NO code (?:block|fence)s?\b"),
-    "plain": (
-        "Use no Markdown: plain sentences only.",
-        lambda form, _, __: form.plain,
-        r"NO markdown\b|\bplain (?:text|sentences|prose) only\b|\bin plain text\b",
-    ),
-    "one_a_line": (
-        "Put each sentence on a line of its own.",
+        r"\b(?:list only\b|nothing (?:before|else|around))"),
+    "no_lists": _lacks("items", "Use no lists: write sentences.", ""),
+    "no_headings": _lacks("headings", "Use no headings.", r"NO head(?:ing|er)s?\b"),
+    "no_emphasis": _lacks("emphasis", "Use no bold or italics.", r"NO (?:bold|italics?|emphasis)\b"),
+    "no_tables": _lacks("tables", "Use no tables.", r"NO tables?\b"),
+    "no_code": _lacks("fences", "Use no code blocks.", r"NO code (?:block|fence)s?\b"),
+    "plain": _has("plain", "Use no Markdown: plain sentences only.",
+        r"NO markdown\b|\bplain (?:text|sentences|prose) only\b|\bin plain text\b"),
+    "one_a_line": ("Put each sentence on a line of its own.",
         lambda form, _, __: form.one_a_line or form.sentences <= 1,
-        r"\beach sentence (?:on|in) (?:a|its own) (?:new |separate )?line\b",
-    ),
-    "paragraph_of": (
-        "Write short paragraphs, of at most {} sentences each.",
-        lambda form, _, n: _in_paragraphs(form, int(n)),
-        "",
-    ),
-    "bold_lead": (
-        "Begin each answer with a one-line summary in bold.",
-        lambda form, _, __: form.bold_lead,
-        r"\b(?:begin|start|open|lead)\w*\b.{0,60}\bbold\b",
-    ),
-    "emphasis": (
-        "Put the key words in **bold**.",
-        lambda form, _, __: form.emphasis > 0,
-        r"\b(?:put|set|mark|write)\b.{0,30}\b(?:key|important|main)\b.{0,20}\bbold\b",
-    ),
-    "heading_first": (
-        'Begin each answer with a heading ("# ...").',
-        lambda form, _, __: form.heading_first,
-        r"\b(?:begin|start|open)\w* .{0,20}\bwith a (?:heading|title)\b",
-    ),
-    "code_first": (
-        "Give the code first, in a code block, before any explanation.",
-        lambda form, _, __: form.fence_first,
-        r"\bcode (?:block )?(?:comes )?first\b|\b(?:begin|start) .{0,20}code block\b",
-    ),
-    "table": (
-        "Answer with a table.",
-        lambda form, _, __: form.tables > 0,
-        r"\b(?:answer|reply|as|in|with|use) (?:in |as |with )?a table\b",
-    ),
+        r"\beach sentence (?:on|in) (?:a|its own) (?:new |separate )?line\b"),
+    "paragraph_of": ("Write short paragraphs, of at most {} sentences each.",
+        lambda form, _, n: _in_paragraphs(form, int(n)), ""),
+    "bold_lead": _has("bold_lead", "Begin each answer with a one-line summary in bold.",
+        r"\b(?:begin|start|open|lead)\w*\b.{0,60}\bbold\b"),
+    "emphasis": _has("emphasis", "Put the key words in **bold**.",
+        r"\b(?:put|set|mark|write)\b.{0,30}\b(?:key|important|main)\b.{0,20}\bbold\b"),
+    "heading_first": _has("heading_first", 'Begin each answer with a heading ("# ...").',
+        r"\b(?:begin|start|open)\w* .{0,20}\bwith a (?:heading|title)\b"),
+    "code_first": _has("fence_first", "Give the code first, in a code block, before any explanation.",
+        r"\bcode (?:block )?(?:comes )?first\b|\b(?:begin|start) .{0,20}code block\b"),
+    "table": _has("tables", "Answer with a table.", r"\b(?:answer|reply|as|in|with|use) (?:in |as |with )?a table\b"),
     "language": ("Write in {}.", lambda form, _, name: form.language in (None, name), ""),
-    "no_greeting": (
-        "Do not open with a greeting.",
-        lambda form, _, __: not form.greeting,
-        r"NO greetings?\b(?! or)|\bnot (?:open|start|begin) with a greeting\b(?! or)",
-    ),
-    "no_filler": (
-        "Do not open with filler: the first sentence is the answer itself.",
-        lambda form, _, __: not form.filler,
-        r"NO filler\b|\bnot (?:open|start|begin) with (?:a )?filler\b",
-    ),
-    "no_lead": (
-        "Do not announce what follows: no first line that ends with a colon.",
-        lambda form, _, __: not form.lead,
-        r"\bnot announce what follows\b|NO lead-?in\b",
-    ),
-    "no_opening": (
-        "Do not open with a greeting or filler.",
-        lambda form, _, __: not (form.greeting or form.filler),
-        r"NO greetings? or filler\b|\bnot (?:open|start|begin) with a greeting or filler\b",
-    ),
-    "greeting": (
-        "Open with a greeting.",
-        lambda form, _, __: form.greeting,
-        r"^(?:open|start|begin) with a greeting\b",
-    ),
-    "no_signoff": (
-        "End with the answer itself: no closing line, no offer of help.",
-        lambda form, _, __: not form.signoff,
-        r"NO (?:closing lines?|sign-?offs?|offers? of help)\b",
-    ),
-    "question": (
-        "End every answer with one question to the user.",
-        lambda form, _, __: form.question,
-        r"^(?:end|close|finish) .{0,20}with (?:a|one) question\b",
-    ),
-    "no_question": (
-        "Do not end with a question.",
-        lambda form, _, __: not form.question,
-        r"\bnot (?:end|close|finish) with a question\b",
-    ),
-    "verdict": (
-        "Put the verdict (yes or no) in the first word.",
-        lambda form, _, __: form.verdict,
-        r"\b(?:verdict|yes or no)\b.{0,40}\bfirst\b|\b(?:start|begin|open) with (?:the )?(?:verdict|yes)\b",
-    ),
-    "no_emoji": ("Use no emoji.", lambda form, _, __: not form.emoji, r"NO emojis?\b"),
-    "emoji": (
-        "Use at least one emoji in every answer.",
-        lambda form, _, __: form.emoji > 0,
-        r"^use (?:at least one |one |an? |some )?emojis?\b",
-    ),
-    "no_exclamations": ("Use no exclamation marks.", lambda form, _, __: not form.exclamations, r"NO exclamation"),
-    "no_parentheses": (
-        "Use no parentheses.",
-        lambda form, _, __: not form.parentheses,
-        r"NO (?:parenthes[ei]s|brackets)\b",
-    ),
-    "no_semicolons": ("Use no semicolons.", lambda form, _, __: not form.semicolons, r"NO semi-?colons?\b"),
-    "no_dashes": ("Use no dashes between words.", lambda form, _, __: not form.dashes, r"NO (?:em[- ])?dashes\b"),
-    "no_quotations": (
-        "Use no quotation marks.",
-        lambda form, _, __: not form.quotations,
-        r"NO quot(?:ation|e) marks?\b",
-    ),
-    "no_hedges": (
-        'Do not hedge: no "perhaps", "maybe", "probably" or "it depends".',
-        lambda form, _, __: not form.hedges,
-        r"NO hedg\w+\b|\b(?:not|never) hedge\b",
-    ),
-    "no_contractions": (
-        'Use no contractions: write "do not" rather than "don\'t".',
-        lambda form, _, __: not form.contractions,
-        r"NO contractions?\b",
-    ),
-    "digits": (
-        'Write numbers as digits: "3", not "three".',
-        lambda form, _, __: not form.number_words,
-        r"\bnumbers as digits\b|\bdigits for numbers\b",
-    ),
-    "metric": (
-        "Use metric units only.",
-        lambda form, _, __: form.units in (None, "metric"),
-        r"\b(?:use|in|with) (?:only )?(?:the )?metric\b",
-    ),
-    "imperial": (
-        "Use imperial units only.",
-        lambda form, _, __: form.units in (None, "imperial"),
-        r"\b(?:use|in|with) (?:only )?(?:the )?imperial\b",
-    ),
-    "british": (
-        'Use British spelling ("colour", "organise").',
-        lambda form, _, __: form.spelling in (None, "British"),
-        r"\bbritish (?:english )?spelling\b",
-    ),
-    "american": (
-        'Use American spelling ("color", "organize").',
-        lambda form, _, __: form.spelling in (None, "American"),
-        r"\bamerican (?:english )?spelling\b",
-    ),
-    "formal": (
-        "Address the user formally ({}).",
-        lambda form, _, __: form.address in (None, "formal"),
-        r"\baddress\b.{0,20}\bformally\b",
-    ),
-    "informal": (
-        "Address the user informally ({}).",
-        lambda form, _, __: form.address in (None, "informal"),
-        r"\baddress\b.{0,20}\binformally\b",
-    ),
-    "no_first_person": (
-        'Do not write in the first person: no "I" or "me".',
-        lambda form, _, __: not form.first_person,
-        r"\bnot (?:write|speak|use) .{0,10}first person\b",
-    ),
-    "no_we": (
-        "Do not speak in the plural (we).",
-        lambda form, _, __: not form.we,
-        r"\bnot (?:speak|write) in the plural\b",
-    ),
-    "lower": (
-        "Write everything in lower case, without capital letters.",
-        lambda form, _, __: form.case == "lower",
-        r"\b(?:in|use) lower-? ?case\b",
-    ),
-    "upper": (
-        "Write everything in CAPITAL LETTERS.",
-        lambda form, _, __: form.case == "upper",
-        r"\b(?:in|use) (?:capital letters|upper-? ?case|all caps)\b",
-    ),
-    "no_full_stop": (
-        "Do not put a full stop at the end of the answer.",
-        lambda form, _, __: not form.full_stop,
-        r"\b(?:no|not put a|without a) full stop at the end\b",
-    ),
+    "no_greeting": _lacks("greeting", "Do not open with a greeting.",
+        r"NO greetings?\b(?! or)|\bnot (?:open|start|begin) with a greeting\b(?! or)"),
+    "no_filler": _lacks("filler", "Do not open with filler: the first sentence is the answer itself.",
+        r"NO filler\b|\bnot (?:open|start|begin) with (?:a )?filler\b"),
+    "no_lead": _lacks("lead", "Do not announce what follows: no first line that ends with a colon.",
+        r"\bnot announce what follows\b|NO lead-?in\b"),
+    "no_opening": ("Do not open with a greeting or filler.", lambda form, _, __: not (form.greeting or form.filler),
+        r"NO greetings? or filler\b|\bnot (?:open|start|begin) with a greeting or filler\b"),
+    "greeting": _has("greeting", "Open with a greeting.", r"^(?:open|start|begin) with a greeting\b"),
+    "no_signoff": _lacks("signoff", "End with the answer itself: no closing line, no offer of help.",
+        r"NO (?:closing lines?|sign-?offs?|offers? of help)\b"),
+    "question": _has("question", "End every answer with one question to the user.",
+        r"^(?:end|close|finish) .{0,20}with (?:a|one) question\b"),
+    "no_question": _lacks("question", "Do not end with a question.", r"\bnot (?:end|close|finish) with a question\b"),
+    "verdict": _has("verdict", "Put the verdict (yes or no) in the first word.",
+        r"\b(?:verdict|yes or no)\b.{0,40}\bfirst\b|\b(?:start|begin|open) with (?:the )?(?:verdict|yes)\b"),
+    "no_emoji": _lacks("emoji", "Use no emoji.", r"NO emojis?\b"),
+    "emoji": _has("emoji", "Use at least one emoji in every answer.",
+        r"^use (?:at least one |one |an? |some )?emojis?\b"),
+    "no_exclamations": _lacks("exclamations", "Use no exclamation marks.", r"NO exclamation"),
+    "no_parentheses": _lacks("parentheses", "Use no parentheses.", r"NO (?:parenthes[ei]s|brackets)\b"),
+    "no_semicolons": _lacks("semicolons", "Use no semicolons.", r"NO semi-?colons?\b"),
+    "no_dashes": _lacks("dashes", "Use no dashes between words.", r"NO (?:em[- ])?dashes\b"),
+    "no_quotations": _lacks("quotations", "Use no quotation marks.", r"NO quot(?:ation|e) marks?\b"),
+    "no_hedges": _lacks("hedges", 'Do not hedge: no "perhaps", "maybe", "probably" or "it depends".',
+        r"NO hedg\w+\b|\b(?:not|never) hedge\b"),
+    "no_contractions": _lacks("contractions", 'Use no contractions: write "do not" rather than "don\'t".',
+        r"NO contractions?\b"),
+    "digits": _lacks("number_words", 'Write numbers as digits: "3", not "three".',
+        r"\bnumbers as digits\b|\bdigits for numbers\b"),
+    "metric": _is("units", "metric", "Use metric units only.", r"\b(?:use|in|with) (?:only )?(?:the )?metric\b"),
+    "imperial": _is("units", "imperial", "Use imperial units only.",
+        r"\b(?:use|in|with) (?:only )?(?:the )?imperial\b"),
+    "british": _is("spelling", "British", 'Use British spelling ("colour", "organise").',
+        r"\bbritish (?:english )?spelling\b"),
+    "american": _is("spelling", "American", 'Use American spelling ("color", "organize").',
+        r"\bamerican (?:english )?spelling\b"),
+    "formal": _is("address", "formal", "Address the user formally ({}).", r"\baddress\b.{0,20}\bformally\b"),
+    "informal": _is("address", "informal", "Address the user informally ({}).", r"\baddress\b.{0,20}\binformally\b"),
+    "no_first_person": _lacks("first_person", 'Do not write in the first person: no "I" or "me".',
+        r"\bnot (?:write|speak|use) .{0,10}first person\b"),
+    "no_we": _lacks("we", "Do not speak in the plural (we).", r"\bnot (?:speak|write) in the plural\b"),
+    "lower": ("Write everything in lower case, without capital letters.", lambda form, _, __: form.case == "lower",
+        r"\b(?:in|use) lower-? ?case\b"),
+    "upper": ("Write everything in CAPITAL LETTERS.", lambda form, _, __: form.case == "upper",
+        r"\b(?:in|use) (?:capital letters|upper-? ?case|all caps)\b"),
+    "no_full_stop": _lacks("full_stop", "Do not put a full stop at the end of the answer.",
+        r"\b(?:no|not put a|without a) full stop at the end\b"),
     "opening": ('Begin every answer with "{}".', lambda _, text, said: _starts(text, said), ""),
     "closing": ('End every answer with "{}".', lambda _, text, said: _ends(text, said), ""),
-    "closing_line": (
-        'End every answer with the line "{}".',
-        lambda _, text, said: _ends_in_lines(text, str(said)),
-        "",
-    ),
+    "closing_line": ('End every answer with the line "{}".', lambda _, text, said: _ends_in_lines(text, str(said)), ""),
     "never": ('Never write "{}".', lambda _, text, said: not has_word(text, str(said)), ""),
     "wording": ("", lambda _, text, said: not has_word(text, str(said).partition(WORDING)[0]), ""),
 }
+# fmt: on
 _COUNTED = frozenset(
     re.findall(
         r"\w+",

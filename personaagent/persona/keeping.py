@@ -12,9 +12,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial, reduce
 from typing import Final
 
-from personaagent.form import BULLET, EMOJI, FENCE, HEADING, NUMBERED, features, is_item, sentences
+from personaagent.form import (
+    BULLET,
+    EMOJI,
+    FENCE,
+    HEADING,
+    HEDGES,
+    NUMBERED,
+    features,
+    in_digits,
+    is_item,
+    sentences,
+    spelled,
+    uncontracted,
+    without_adverb,
+)
 from personaagent.persona.constraint import WORDING, Constraint, constraints_of
-from personaagent.wording import HEDGES, in_digits, spelled, uncontracted, without_adverb
 
 _Told = Mapping[str, Sequence[Constraint]]
 _Keep = Callable[[str, Constraint, _Told], str]  # of a text, what is stated, and all that is

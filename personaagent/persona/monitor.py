@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from personaagent import telemetry
 from personaagent.errors import PersonaConflict
 from personaagent.labels.loss import loss
 from personaagent.ports import EpisodicMemory, PersonaStore, Where
-from personaagent.telemetry import metrics
 from personaagent.types import Interaction, Persona
 
 MIN_ANSWERS = 3  # labelled answers under each of the two; doubtful labels count less
@@ -141,5 +141,5 @@ class Monitor:
             )
         except PersonaConflict:
             return None  # another version is in force by now, and this one is no longer in question
-        metrics.alignments.labels("rolled_back").inc()
+        telemetry.alignments.labels("rolled_back").inc()
         return rolled_back

@@ -11,11 +11,19 @@ from uuid import uuid4
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from personaagent.errors import InvalidPersona, PersonaConflict, UnknownPin, UnknownVersion
-from personaagent.ledger.challengers import drop_all
+from personaagent.ledger.candidates import drop_all
 from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import known_ids
-from personaagent.ledger.rows import persona_of, persona_row, pin_of, pin_row, sections_json, sections_of
-from personaagent.ledger.tables import personas, pins
+from personaagent.ledger.tables import (
+    persona_of,
+    persona_row,
+    personas,
+    pin_of,
+    pin_row,
+    pins,
+    sections_json,
+    sections_of,
+)
 from personaagent.text import clean
 from personaagent.types import Clause, Persona, PersonaOrigin, Pin, PinOrigin, Section, Sections, evidence_of
 

@@ -38,12 +38,6 @@ class Wish:
     alone: bool = True
 
 
-def wish_in(text: str) -> Wish | None:
-    """The first wish that the message says, or None."""
-    found = wishes_in(text)
-    return found[0] if found else None
-
-
 def wishes_in(text: str) -> list[Wish]:
     """Every wish that the message says, in order; a pure function of the text."""
     sentences = _sentences(text)

@@ -19,7 +19,7 @@ import langsmith
 from langsmith.utils import tracing_is_enabled
 
 from personaagent.settings import Settings
-from personaagent.telemetry.logs import use_salt
+from personaagent.telemetry import use_salt
 from personaagent.tracing.redaction import Content, Redaction
 
 log = logging.getLogger(__name__)

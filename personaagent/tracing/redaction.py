@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from personaagent.masking import mask_secrets
 from personaagent.ownership import is_alignment_thread
-from personaagent.telemetry.logs import hashed_user, keyed_hash
+from personaagent.telemetry import hashed_user, keyed_hash
 
 Content = Literal["masked", "full", "none"]
 MAX_DEPTH: Final = 40

@@ -13,7 +13,7 @@ import pytest
 
 from memory_house import START, House, episode, ledger_of, opened, uid
 from personaagent.errors import InputError
-from personaagent.ledger.critiques import MAX_KEPT, Critiques
+from personaagent.ledger.candidates import MAX_KEPT, Critiques
 from personaagent.ledger.database import Database
 from personaagent.memory.forgetting import Selection
 from personaagent.memory.portability import export_user, import_user

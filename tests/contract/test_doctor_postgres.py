@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from personaagent.app import doctor_remote
+from personaagent.app import doctor_deployment
 from personaagent.app.doctor import Check
-from personaagent.app.doctor_remote import remote
+from personaagent.app.doctor_deployment import remote
 from personaagent.ledger.database import Database
 from personaagent.settings import Settings
 
@@ -25,10 +25,10 @@ async def test_a_postgres_tells_version_schema_and_connections(postgres: str) ->
 async def test_an_old_postgres_and_too_few_connections_are_warnings(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor_remote, "POOL", 41)
+    monkeypatch.setattr(doctor_deployment, "POOL", 41)
     one = await asked(postgres)
     assert (one.status, "max_connections" in one.mend) == ("warn", True)
-    monkeypatch.setattr(doctor_remote, "OLDEST_POSTGRES", 99)
+    monkeypatch.setattr(doctor_deployment, "OLDEST_POSTGRES", 99)
     one = await asked(postgres)
     assert (one.status, one.mend) == ("warn", "upgrade to 99 or later")
 

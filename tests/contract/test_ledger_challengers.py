@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from memory_house import happened
-from personaagent.ledger.challengers import Challengers
+from personaagent.ledger.candidates import Challengers
 from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import Interactions
 from personaagent.persona.gate import Evidence, evidence_json

@@ -19,8 +19,7 @@ from sqlalchemy import inspect, text
 from personaagent.errors import HomeNotWritable, LedgerUnavailable, SetupError
 from personaagent.ledger import migrations
 from personaagent.ledger.candidates import Candidates
-from personaagent.ledger.database import Database, database_from, sqlite_url
-from personaagent.ledger.meta import Meta
+from personaagent.ledger.database import Database, Meta, database_from, sqlite_url
 from personaagent.ledger.migrate import HEAD
 from personaagent.ledger.tables import metadata
 from personaagent.settings import Settings
@@ -116,7 +115,7 @@ def test_a_process_that_never_closes_the_ledger_still_ends(tmp_path: Path) -> No
     code = (
         "import asyncio, sys\n"
         "from personaagent.ledger.database import Database\n"
-        "from personaagent.ledger.meta import Meta\n"
+        "from personaagent.ledger.database import Meta\n"
         "database = Database(sys.argv[1])\n"
         "asyncio.run(Meta(database).set('key', 'value'))\n"
         "asyncio.run(Meta(database).set('key', 'other'))\n"

@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
+from memory_house import label_of
 from personaagent.errors import InvalidLabel, UnknownInteraction
+from personaagent.inputs import Feedback
 from personaagent.ledger.database import Database
-from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.outbox import Outbox
-from personaagent.ledger.times import moved_on
+from personaagent.ledger.interactions import Interactions, moved_on
+from personaagent.ledger.queues import Outbox
 from personaagent.ports import Where
 from personaagent.types import Interaction, ToolTrace
 
@@ -168,7 +169,7 @@ async def test_newest_is_bounded_and_oldest_first_and_pages_walk_everything(inte
 
 async def test_a_label_is_stored_in_the_choices_own_spelling(interactions: Interactions, database: Database) -> None:
     await interactions.append(episode(1, choices=("Sci-Fi", "Drama")))
-    stored = await interactions.label("ann", "i1", "  sci-FI ", "choice")
+    stored = await interactions.feedback("ann", "i1", label_of("  sci-FI ", "choice"))
     assert (stored.ground_truth, stored.truth_source, stored.truth_confidence) == ("Sci-Fi", "choice", 1.0)
     assert stored.labelled_at is not None
     assert await interactions.get("ann", "i1") == stored
@@ -180,60 +181,60 @@ async def test_an_invalid_label_changes_nothing(interactions: Interactions, data
     choices = ("Drama",) if truth == "Comedy" else ()
     stored, _ = await interactions.append(episode(1, choices=choices))
     with pytest.raises(InvalidLabel):
-        await interactions.label("ann", "i1", truth, "correction")
+        await interactions.feedback("ann", "i1", label_of(truth))
     assert await interactions.get("ann", "i1") == stored
     assert len(await ops(database)) == 1
 
 
 async def test_explicit_truth_replaces_implicit_and_never_the_reverse(interactions: Interactions) -> None:
     await interactions.append(episode(1))
-    assert (await interactions.label("ann", "i1", "guess", "implicit", 0.4)).truth_confidence == 0.4
-    assert (await interactions.label("ann", "i1", "said", "correction")).ground_truth == "said"
-    kept = await interactions.label("ann", "i1", "guess again", "implicit", 0.9)
+    assert (await interactions.feedback("ann", "i1", label_of("guess", "implicit", 0.4))).truth_confidence == 0.4
+    assert (await interactions.feedback("ann", "i1", label_of("said"))).ground_truth == "said"
+    kept = await interactions.feedback("ann", "i1", label_of("guess again", "implicit", 0.9))
     assert (kept.ground_truth, kept.truth_source) == ("said", "correction")
-    assert (await interactions.label("ann", "i1", "better", "edit")).ground_truth == "better"
+    assert (await interactions.feedback("ann", "i1", label_of("better", "edit"))).ground_truth == "better"
 
 
 async def test_a_retried_label_keeps_its_time(interactions: Interactions) -> None:
     await interactions.append(episode(1))
-    first = await interactions.label("ann", "i1", "said", "correction")
-    assert await interactions.label("ann", "i1", "said", "correction") == first
+    first = await interactions.feedback("ann", "i1", label_of("said"))
+    assert await interactions.feedback("ann", "i1", label_of("said")) == first
 
 
 async def test_a_good_rating_makes_the_response_the_truth_and_a_bad_one_takes_it_back(
     interactions: Interactions,
 ) -> None:
     await interactions.append(episode(1, response="hello"))
-    liked = await interactions.rate("ann", "i1", 4)
+    liked = await interactions.feedback("ann", "i1", Feedback(rating=4))
     assert (liked.rating, liked.ground_truth, liked.truth_source) == (4, "hello", "rating")
-    disliked = await interactions.rate("ann", "i1", 3)
+    disliked = await interactions.feedback("ann", "i1", Feedback(rating=3))
     assert (disliked.rating, disliked.ground_truth, disliked.labelled_at) == (3, None, None)
 
 
 async def test_a_rating_never_replaces_what_the_user_said(interactions: Interactions) -> None:
     await interactions.append(episode(1, response="hello"))
-    await interactions.label("ann", "i1", "bye", "correction")
-    assert (await interactions.rate("ann", "i1", 5)).ground_truth == "bye"
-    assert (await interactions.rate("ann", "i1", 1)).ground_truth == "bye"
+    await interactions.feedback("ann", "i1", label_of("bye"))
+    assert (await interactions.feedback("ann", "i1", Feedback(rating=5))).ground_truth == "bye"
+    assert (await interactions.feedback("ann", "i1", Feedback(rating=1))).ground_truth == "bye"
 
 
 async def test_a_rating_of_no_answer_or_of_none_of_the_choices_is_no_truth(interactions: Interactions) -> None:
     await interactions.append_many("ann", [episode(1), episode(2, response="other", choices=("a", "b"))])
-    assert (await interactions.rate("ann", "i1", 5)).ground_truth is None
-    assert (await interactions.rate("ann", "i2", 5)).ground_truth is None
+    assert (await interactions.feedback("ann", "i1", Feedback(rating=5))).ground_truth is None
+    assert (await interactions.feedback("ann", "i2", Feedback(rating=5))).ground_truth is None
 
 
 @pytest.mark.parametrize("rating", [0, 6, -1])
 async def test_a_rating_is_one_to_five(interactions: Interactions, rating: int) -> None:
     await interactions.append(episode(1))
     with pytest.raises(InvalidLabel, match="1 to 5"):
-        await interactions.rate("ann", "i1", rating)
+        await interactions.feedback("ann", "i1", Feedback(rating=rating))
 
 
 async def test_a_label_and_a_rating_at_once_are_both_kept(interactions: Interactions) -> None:
     await interactions.append_many("ann", [episode(n, response="r") for n in range(10)])
-    calls = [interactions.label("ann", f"i{n}", "said", "correction") for n in range(10)]
-    calls += [interactions.rate("ann", f"i{n}", 2) for n in range(10)]
+    calls = [interactions.feedback("ann", f"i{n}", label_of("said")) for n in range(10)]
+    calls += [interactions.feedback("ann", f"i{n}", Feedback(rating=2)) for n in range(10)]
     await asyncio.gather(*calls)
     assert {(i.ground_truth, i.rating) for i in await interactions.newest("ann", 10)} == {("said", 2)}
 
@@ -275,9 +276,9 @@ async def test_a_second_user_finds_and_changes_nothing(interactions: Interaction
     with pytest.raises(UnknownInteraction):
         await interactions.get("bob", "i1")
     with pytest.raises(UnknownInteraction):
-        await interactions.label("bob", "i1", "x", "correction")
+        await interactions.feedback("bob", "i1", label_of("x"))
     with pytest.raises(UnknownInteraction):
-        await interactions.rate("bob", "i1", 5)
+        await interactions.feedback("bob", "i1", Feedback(rating=5))
     assert await interactions.get_many("bob", ["i1"]) == {}
     assert await interactions.newest("bob", 9) == []
     assert await interactions.page("bob", None, 9) == []
@@ -356,9 +357,9 @@ async def test_the_ledger_does_what_the_model_does(interactions: Interactions, s
             past, truth = model.stored.get((user, key)), words.replace("\0", ".").strip()
             if past is None or not truth:
                 with pytest.raises((UnknownInteraction, InvalidLabel)):
-                    await interactions.label(user, key, truth, extra)
+                    await interactions.feedback(user, key, label_of(truth, extra))
             else:
-                labelled = await interactions.label(user, key, truth, extra)
+                labelled = await interactions.feedback(user, key, label_of(truth, extra))
                 if extra == "implicit" and past.truth_source == "correction":
                     assert labelled == past
                 else:

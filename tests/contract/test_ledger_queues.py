@@ -9,8 +9,7 @@ import pytest
 
 from personaagent.ledger.database import Database
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.jobs import MAX_ATTEMPTS, Jobs
-from personaagent.ledger.outbox import Outbox
+from personaagent.ledger.queues import MAX_ATTEMPTS, Jobs, Outbox
 from personaagent.types import Interaction
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,16 +7,14 @@ from typing import Any
 
 import pytest
 
-from personaagent.feedback import Feedback
-from personaagent.head import PREDICTED_KEY, PRIOR
-from personaagent.ledger import grants as grants_module
+from personaagent.head import PREDICTED_KEY, PRIOR, Weighing
+from personaagent.inputs import Feedback
+from personaagent.ledger import users as users_module
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import Facts
-from personaagent.ledger.grants import Grants
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.turns import Turns
-from personaagent.ledger.users import Users
-from personaagent.memory.weighing import Weighing
+from personaagent.ledger.users import Grants, Users
 from personaagent.persona.store import LedgerPersonaStore
 from personaagent.ports import Where
 from personaagent.types import Clause, FactOperation, Interaction, Section
@@ -59,7 +57,7 @@ async def test_a_revocation_by_another_process_is_seen_at_once_where_a_call_is_c
     assert (await here.of("ann")).denied == {"fetch"}
     await there.clear("ann")
     assert (await here.of("ann", recent=True)).denied == {"fetch"}
-    monkeypatch.setattr(grants_module, "FRESH_S", 0.0)
+    monkeypatch.setattr(users_module, "FRESH_S", 0.0)
     assert (await here.of("ann", recent=True)).denied == frozenset()
 
 

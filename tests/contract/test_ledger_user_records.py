@@ -6,13 +6,10 @@ import asyncio
 from datetime import UTC, date, datetime
 
 from memory_house import happened
-from personaagent.ledger.budget import Budget
 from personaagent.ledger.candidates import Candidates
-from personaagent.ledger.database import Database
-from personaagent.ledger.grants import Grants
+from personaagent.ledger.database import Database, Meta
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.meta import Meta
-from personaagent.ledger.users import Users
+from personaagent.ledger.users import Budget, Grants, Users
 from personaagent.types import Candidate, Clause, Section, Verdict
 
 DAY = date(2026, 1, 1)

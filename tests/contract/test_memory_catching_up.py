@@ -13,6 +13,7 @@ import pytest
 
 from memory_house import House, episode, ledger_of, opened, uid
 from personaagent.errors import HomeInUse, IndexUnavailable, LedgerUnavailable
+from personaagent.inputs import Feedback
 from personaagent.ledger.database import Database
 from personaagent.memory.spool import WaitingFeedback
 from personaagent.types import Interaction
@@ -33,7 +34,7 @@ async def left(tmp_path: Path, database: Database) -> AsyncIterator[Left]:
         await house.episodic.append("ann", episode(3))
         for number in (1, 3):
             with suppress(LedgerUnavailable):
-                await house.episodic.label("ann", uid(number), "tea", "correction")
+                await house.episodic.feedback("ann", uid(number), Feedback(ground_truth="tea", source="correction"))
     houses: list[House] = []
 
     async def reopened() -> House:

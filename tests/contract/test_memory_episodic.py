@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from memory_house import START, House, episode, ledger_of, opened, uid
+from memory_house import START, House, episode, label_of, ledger_of, opened, uid
 from personaagent.errors import (
     EmbedderChanged,
     IndexUnavailable,
@@ -23,7 +23,7 @@ from personaagent.errors import (
     ModelUnreachable,
     UnknownInteraction,
 )
-from personaagent.feedback import Feedback
+from personaagent.inputs import Feedback
 from personaagent.ledger.database import Database
 from personaagent.memory.forgetting import Selection
 from personaagent.memory.spool import deliver
@@ -81,8 +81,8 @@ async def test_another_user_finds_reads_labels_and_counts_nothing(house: House) 
     assert await house.episodic.count("bob") == 0
     for call in (
         house.episodic.get("bob", uid(1)),
-        house.episodic.label("bob", uid(1), "x", "correction"),
-        house.episodic.rate("bob", uid(1), 5),
+        house.episodic.feedback("bob", uid(1), label_of("x")),
+        house.episodic.feedback("bob", uid(1), Feedback(rating=5)),
     ):
         with pytest.raises(UnknownInteraction):
             await call
@@ -104,7 +104,7 @@ async def test_nothing_fits_an_empty_query_or_no_place(house: House, query: str,
 async def test_filters_narrow_and_labelled_digs_as_deep_as_it_must(house: House) -> None:
     many = [episode(n, query=f"same topic number {n}", task="a" if n % 2 else "b") for n in range(120)]
     await house.episodic.append_many("ann", many)
-    await house.episodic.label("ann", uid(3), "yes", "choice")
+    await house.episodic.feedback("ann", uid(3), label_of("yes", "choice"))
     topic = "same topic number"
     assert await house.found("ann", topic, 5, Where(labelled=True)) == [uid(3)]
     assert set(await house.found("ann", topic, 99, Where(task="a", since=many[110].created_at))) == {
@@ -145,7 +145,7 @@ async def test_near_duplicates_share_one_place_and_a_labelled_one_stands_for_the
     await house.episodic.append("ann", episode(1, query="What is the capital of France?"))
     await house.episodic.append("ann", episode(2, query="what is the capital of france"))
     await house.episodic.append("ann", episode(3, query="What is the capital of Peru?"))
-    await house.episodic.label("ann", uid(1), "Paris", "correction")
+    await house.episodic.feedback("ann", uid(1), label_of("Paris"))
     assert await house.found("ann", "what is the capital of France", 2) == [uid(1), uid(3)]
 
 
@@ -158,7 +158,7 @@ async def test_k_places_hold_k_pieces_of_evidence_however_often_one_is_repeated(
 async def test_words_of_the_label_are_found_but_never_those_of_the_agent(house: House) -> None:
     await house.episodic.append_many("ann", [episode(n, query="which one", thread_id=str(n)) for n in range(2)])
     await house.episodic.append("ann", episode(2, query="another thing", response="xylophone xylophone"))
-    await house.episodic.label("ann", uid(0), "xylophone", "correction")
+    await house.episodic.feedback("ann", uid(0), label_of("xylophone"))
     assert (await house.found("ann", "xylophone", 1)) == [uid(0)]
     assert "xylophone xylophone" not in house.embedder.texts
 
@@ -169,7 +169,7 @@ async def test_secrets_are_masked_in_every_text_before_they_are_stored(house: Ho
     stored = await house.episodic.append(
         "ann", episode(1, query=f"pay with {card}", response=key, tools=(trace,), metadata={"note": card})
     )
-    labelled = await house.episodic.label("ann", uid(1), f"use {card}", "correction")
+    labelled = await house.episodic.feedback("ann", uid(1), label_of(f"use {card}"))
     for text in (str(stored), str(labelled), *house.embedder.texts):
         assert "4111" not in text
         assert key not in text
@@ -190,22 +190,22 @@ async def test_any_text_can_be_stored_and_searched(house: House, text: str) -> N
 
 async def test_labels_follow_their_rules(house: House) -> None:
     await house.episodic.append("ann", episode(1, choices=("yes", "no")))
-    guessed = await house.episodic.label("ann", uid(1), "no", "implicit", confidence=0.4)
+    guessed = await house.episodic.feedback("ann", uid(1), label_of("no", "implicit", 0.4))
     assert guessed.truth_confidence == 0.4
-    told = await house.episodic.label("ann", uid(1), "YES", "choice")
+    told = await house.episodic.feedback("ann", uid(1), label_of("YES", "choice"))
     assert (told.ground_truth, told.truth_source) == ("yes", "choice")
-    assert (await house.episodic.label("ann", uid(1), "no", "implicit")).ground_truth == "yes"
+    assert (await house.episodic.feedback("ann", uid(1), label_of("no", "implicit"))).ground_truth == "yes"
     for wrong in ("", "  ", "perhaps"):
         with pytest.raises(InvalidLabel):
-            await house.episodic.label("ann", uid(1), wrong, "choice")
+            await house.episodic.feedback("ann", uid(1), label_of(wrong, "choice"))
     with pytest.raises(InvalidLabel):
-        await house.episodic.rate("ann", uid(1), 6)
+        await house.episodic.feedback("ann", uid(1), Feedback(rating=6))
 
 
 async def test_a_good_rating_makes_the_response_the_truth(house: House) -> None:
     await house.episodic.append("ann", episode(1))
-    assert (await house.episodic.rate("ann", uid(1), 3)).ground_truth is None
-    assert (await house.episodic.rate("ann", uid(1), 5)).ground_truth == episode(1).response
+    assert (await house.episodic.feedback("ann", uid(1), Feedback(rating=3))).ground_truth is None
+    assert (await house.episodic.feedback("ann", uid(1), Feedback(rating=5))).ground_truth == episode(1).response
 
 
 # ---- faults ----
@@ -220,7 +220,7 @@ async def test_an_index_that_is_down_loses_nothing_and_catches_up_in_order(house
     house.index_down()
     for number in range(6):
         await house.episodic.append("ann", episode(number))
-    await house.episodic.label("ann", uid(2), "truth", "correction")
+    await house.episodic.feedback("ann", uid(2), label_of("truth"))
     assert (await house.episodic.count("ann"), await house.indexer.depth("ann")) == (6, 7)
     with pytest.raises(IndexUnavailable):
         await house.episodic.search("ann", "question", 3)
@@ -332,17 +332,17 @@ async def test_feedback_given_while_the_ledger_is_down_waits_behind_its_interact
     house.ledger_down()
     await house.episodic.append("ann", episode(1))
     for call in (
-        house.episodic.label("ann", uid(1), "first", "correction"),
-        house.episodic.label("ann", uid(1), "second", "correction"),
-        house.episodic.rate("ann", uid(0), 5),
-        house.episodic.label("ann", uid(9), "of nothing", "correction"),
+        house.episodic.feedback("ann", uid(1), label_of("first")),
+        house.episodic.feedback("ann", uid(1), label_of("second")),
+        house.episodic.feedback("ann", uid(0), Feedback(rating=5)),
+        house.episodic.feedback("ann", uid(9), label_of("of nothing")),
     ):
         with pytest.raises(LedgerUnavailable, match="is kept"):
             await call
     assert await house.spool.depth() == 5
     waiting = {path: path.read_bytes() for path in (house.home / "spool").iterdir()}
     house.ledger_up()
-    await house.episodic.rate("ann", uid(1), 2)  # any feedback brings in what waits before it
+    await house.episodic.feedback("ann", uid(1), Feedback(rating=2))  # any feedback brings in what waits before it
     after = await house.episodic.newest("ann", 9)
     assert [(i.ground_truth, i.rating) for i in after] == [(episode(0).response, 5), ("second", 2)]
     assert await house.spool.depth() == 0
@@ -372,7 +372,7 @@ async def test_feedback_that_waits_is_forgotten_with_what_it_is_about(house: Hou
     house.ledger_down()
     for user, key in (("ann", uid(0)), ("bob", uid(1))):
         with pytest.raises(LedgerUnavailable):
-            await house.episodic.label(user, key, "xylophone", "correction")
+            await house.episodic.feedback(user, key, label_of("xylophone"))
     assert (oldest := await house.spool.oldest()) is not None
     assert oldest <= datetime.now(UTC)
     house.ledger_up()
@@ -403,7 +403,7 @@ async def test_twenty_users_at_once_never_see_each_other(house: House) -> None:
             key = 100 * number + turn
             await house.episodic.append(user, episode(key, user, query=f"shared words of {user} turn {turn}"))
             if turn % 3 == 0:
-                await house.episodic.label(user, uid(key), f"truth of {user}", "correction")
+                await house.episodic.feedback(user, uid(key), label_of(f"truth of {user}"))
             recalls = await house.episodic.search(user, f"shared words of user {19 - number}", 20)
             assert {recall.interaction.user_id for recall in recalls} == {user}
             assert len(recalls) == turn + 1

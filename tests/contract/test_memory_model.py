@@ -23,8 +23,9 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import text
 
-from memory_house import START, House, episode, uid
+from memory_house import START, House, episode, label_of, uid
 from personaagent.errors import IndexUnavailable, InvalidLabel, UnknownInteraction
+from personaagent.inputs import Feedback
 from personaagent.ledger.tables import metadata
 from personaagent.memory.forgetting import Selection
 from personaagent.memory.portability import export_user, import_user
@@ -77,7 +78,9 @@ class Memory(RuleBasedStateMachine):
     @rule(user=USERS, number=NUMBERS, truth=st.sampled_from(["yes", "no"]), explicit=st.booleans())
     def label(self, user: str, number: int, truth: str, explicit: bool) -> None:
         known = self.model.get((user, number))
-        call = self.house.episodic.label(user, uid(number), truth, "correction" if explicit else "implicit")
+        call = self.house.episodic.feedback(
+            user, uid(number), label_of(truth, "correction" if explicit else "implicit")
+        )
         if known is None:
             try:
                 self.run(call)
@@ -95,14 +98,13 @@ class Memory(RuleBasedStateMachine):
     def rate(self, user: str, number: int, rating: int) -> None:
         """From 4 up the answer becomes the truth where none is explicit; a lower rating takes such a truth back."""
         known = self.model.get((user, number))
-        call = self.house.episodic.rate(user, uid(number), rating)
         if known is None or not 1 <= rating <= 5:
             try:
-                self.run(call)
+                self.run(self.house.episodic.feedback(user, uid(number), Feedback(rating=rating)))
             except (UnknownInteraction, InvalidLabel):
                 return
             raise AssertionError("a rating that cannot be was taken")
-        rated = self.run(call)
+        rated = self.run(self.house.episodic.feedback(user, uid(number), Feedback(rating=rating)))
         truth, source = known.ground_truth, known.truth_source
         if rating >= 4 and source in {None, "implicit", "rating"}:
             truth, source = known.response, "rating"

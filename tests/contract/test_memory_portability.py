@@ -15,12 +15,11 @@ from sqlalchemy import text
 
 from memory_house import House, episode, ledger_of, opened, uid
 from personaagent.errors import ConflictError, InputError, InvalidUserId
-from personaagent.feedback import MAX_COMMENT_CHARS, Feedback
+from personaagent.inputs import MAX_COMMENT_CHARS, Feedback
 from personaagent.ledger.database import Database
-from personaagent.ledger.grants import Grants
 from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.tables import metadata
-from personaagent.ledger.users import Users
+from personaagent.ledger.users import Grants, Users
 from personaagent.memory.portability import export_user, import_user
 from personaagent.types import Clause, FactOperation, Section, ToolTrace
 
@@ -42,7 +41,7 @@ async def document(house: House) -> dict[str, Any]:
     await house.episodic.append_many(
         "ann", [episode(n, tools=(trace,), task="t", metadata={"n": n}) for n in range(20)]
     )
-    await house.episodic.label("ann", uid(3), "Paris 🦊", "correction")
+    await house.episodic.feedback("ann", uid(3), Feedback(ground_truth="Paris 🦊", source="correction"))
     given = Feedback(ground_truth="tea", source="pick", rejected="coffee", comment="too loud", rating=2)
     await house.episodic.feedback("ann", uid(4), given)
     (rome,) = await house.semantic.apply(

@@ -12,8 +12,8 @@ import pytest
 from memory_house import House, opened, uid
 from personaagent.errors import InvalidFact, UnknownFact
 from personaagent.ledger.facts import MAX_FACT_CHARS
-from personaagent.memory.statements import Statements, is_statement
-from personaagent.types import Interaction, ToolTrace
+from personaagent.memory.statements import Statements
+from personaagent.types import Interaction, ToolTrace, is_statement
 
 TOO_LONG = "x" * (MAX_FACT_CHARS + 1)
 KEY = "sk-proj-" + "Ab1" * 14  # a secret, whose mask counts in its place

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from personaagent.errors import LedgerUnavailable, UnknownTool
-from personaagent.ledger.grants import Granted
+from personaagent.ledger.users import Granted
 from personaagent.tools.registry import ActionSpaces
 from personaagent.tools.spec import ToolCall, ToolFault, ToolSpec
 from personaagent.types import Clause, Persona, Section, ToolTrace

@@ -22,6 +22,7 @@ from personaagent.errors import (
 )
 from personaagent.graph.agent import build_agent
 from personaagent.graph.services import Services
+from personaagent.inputs import Feedback
 from personaagent.memory.portability import export_user
 from personaagent.types import FactOperation
 from scripted import ScriptedModels
@@ -305,7 +306,7 @@ async def test_what_the_user_said_explicitly_stays(build: Build) -> None:
     config: Any = {"configurable": {"thread_id": "t"}}
     run = Context(user_id="ann", choices=["jazz", "rock", "folk"])
     out = await agent.ainvoke({"messages": [HumanMessage("Which genre?")]}, context=run, config=config)
-    await services.episodic.label("ann", out["interaction_id"], "folk", "correction")
+    await services.episodic.feedback("ann", out["interaction_id"], Feedback(ground_truth="folk", source="correction"))
     await agent.ainvoke({"messages": [HumanMessage("No, I meant rock.")]}, context=run, config=config)
     kept = await services.episodic.get("ann", out["interaction_id"])
     assert (kept.ground_truth, kept.truth_source) == ("folk", "correction")

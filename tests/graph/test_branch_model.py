@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from langchain_core.messages import BaseMessage
 from test_branches import Chat
 
-from personaagent.feedback import Feedback
 from personaagent.graph.services import Services
+from personaagent.inputs import Feedback
 from personaagent.memory.forgetting import Selection
 from personaagent.memory.portability import export_user, import_user
 from personaagent.ports import Where

@@ -11,9 +11,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from graph_house import Build
 from personaagent.context import Context
-from personaagent.feedback import Feedback
 from personaagent.graph.agent import build_agent
 from personaagent.graph.services import Services
+from personaagent.inputs import Feedback
 from personaagent.memory.forgetting import Selection
 from personaagent.memory.portability import export_user, import_user
 from personaagent.ports import Where

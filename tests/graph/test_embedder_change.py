@@ -10,7 +10,7 @@ from graph_house import past
 from personaagent.context import Context
 from personaagent.graph.agent import build_agent
 from personaagent.graph.services import Services
-from personaagent.memory.reindex import reindex
+from personaagent.memory.index_common import reindex
 from personaagent.settings import Settings
 from scripted import HashEmbedder, ScriptedModels
 

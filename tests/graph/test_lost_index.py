@@ -15,7 +15,7 @@ from personaagent.errors import IndexUnavailable, LedgerUnavailable
 from personaagent.evals.perf.load_qdrant import Qdrant
 from personaagent.graph.agent import build_agent
 from personaagent.graph.services import Services
-from personaagent.memory.reindex import reindex
+from personaagent.memory.index_common import reindex
 from scripted import ScriptedModels
 
 
@@ -92,7 +92,7 @@ async def test_a_reindex_that_is_killed_at_any_step_is_carried_on_by_the_next_st
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("personaagent.memory.index_edge_folder.shutil.rmtree", half)
+        patch.setattr("personaagent.memory.index_edge.shutil.rmtree", half)
         with pytest.raises(Killed):
             await reindex(services.meta, services.indexer, services.index, services.embedder)
     again = Services(services.settings, models=services.models, embedder=services.embedder)

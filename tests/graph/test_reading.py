@@ -17,7 +17,7 @@ from personaagent.context import Context
 from personaagent.errors import ContextTooLong, ModelUnreachable
 from personaagent.graph.agent import build_agent
 from personaagent.graph.services import READ_AFTER, Services
-from personaagent.memory.consolidate import MAX_READ
+from personaagent.memory.reading import MAX_READ
 from personaagent.models.card import Card
 from personaagent.types import Interaction
 from scripted import ScriptedModels

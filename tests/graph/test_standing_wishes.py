@@ -14,8 +14,8 @@ from personaagent.errors import LedgerUnavailable
 from personaagent.graph.agent import build_agent
 from personaagent.graph.services import Services
 from personaagent.memory.forgetting import Selection
-from personaagent.memory.statements import is_statement
 from personaagent.persona.standing_wishes import MAX_WISHES
+from personaagent.types import is_statement
 from scripted import ScriptedModels
 
 WISH = "From now on answer in one sentence."

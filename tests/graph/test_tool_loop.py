@@ -20,8 +20,8 @@ from personaagent.graph.alignment import build_alignment
 from personaagent.graph.services import Services
 from personaagent.tools.page import PageReader, page_tool
 from personaagent.tools.registry import ActionSpaces
-from personaagent.tools.repair import NOTE
 from personaagent.tools.spec import ToolCall, ToolFault, ToolSpec
+from personaagent.tools.talk import NOTE
 from personaagent.types import Interaction, Section, ToolTrace
 from scripted import Choose, ScriptedModels
 

@@ -11,6 +11,7 @@ from graph_house import Build, past
 from personaagent.context import Context
 from personaagent.errors import FeedbackWaits, LedgerUnavailable
 from personaagent.graph.services import Services
+from personaagent.inputs import Feedback
 from scripted import ScriptedModels
 
 
@@ -25,7 +26,7 @@ async def waiting(build: Build, monkeypatch: pytest.MonkeyPatch, **settings: Any
     with monkeypatch.context() as patch:
         patch.setattr(earlier.interactions, "feedback", fail)
         with pytest.raises(FeedbackWaits, match="is kept"):
-            await earlier.episodic.label("ann", "ann-1", "tea", "correction")
+            await earlier.episodic.feedback("ann", "ann-1", Feedback(ground_truth="tea", source="correction"))
     await earlier.close()
     later = build(ScriptedModels("tea"), **settings)
     assert await later.users.labels("ann") == 0

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import ignored_auth, negative_data_reject
 
 from page_house import ANN, BOB, fill, key_of, serving
 from personaagent.errors import InvalidLabel
-from personaagent.feedback import feedback_of
+from personaagent.inputs import feedback_of
 
 
 def _more(elements: Any) -> bool:

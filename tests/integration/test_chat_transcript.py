@@ -1,4 +1,4 @@
-"""Ten turns with five corrections in a terminal, on a model that obeys its prompt (docs/make_transcript.py)."""
+"""Ten turns with five corrections in a terminal, on a model that obeys its prompt (tests/chat_transcript.py)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from make_transcript import transcript
 from test_cli_process import environment
 
+from chat_transcript import transcript
 from stub_endpoint import endpoint, obliging
 
 LONG = " It takes a little time but is well worth it. Here are some hints: go slowly, prepare all of it, and taste."

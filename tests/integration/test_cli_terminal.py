@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from make_transcript import Terminal
 from test_cli_process import COMMAND, environment
 
+from chat_transcript import Terminal
 from stub_endpoint import endpoint
 
 SECONDS = 30.0

@@ -16,8 +16,8 @@ from personaagent.errors import ModelRefused
 from personaagent.graph.services import Services
 from personaagent.models.chat import ModelsFromSettings
 from personaagent.models.constrained import choose
-from personaagent.models.loops import loop_start
 from personaagent.models.meter import metering
+from personaagent.models.replies import loop_start
 from personaagent.settings import Settings
 
 pytestmark = pytest.mark.model

@@ -14,7 +14,7 @@ import pytest
 from stub_endpoint import endpoint
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-SHORT = "import runpy, sys; import personaagent.models.embedded as e; e.MAX_NEW_TOKENS = 8; runpy.run_path(sys.argv[1])"
+SHORT = "import runpy, sys; import personaagent.models.chat as e; e.MAX_NEW_TOKENS = 8; runpy.run_path(sys.argv[1])"
 
 
 def calling(body: dict[str, Any]) -> dict[str, Any]:

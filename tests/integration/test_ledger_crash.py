@@ -14,7 +14,7 @@ import pytest
 
 from personaagent.ledger.database import Database, sqlite_url
 from personaagent.ledger.interactions import Interactions
-from personaagent.ledger.outbox import Outbox
+from personaagent.ledger.queues import Outbox
 from personaagent.types import Interaction
 
 BATCH = 7

@@ -13,9 +13,8 @@ import pytest
 
 from memory_house import House, episode, opened, uid
 from personaagent.errors import EmbedderChanged
-from personaagent.ledger.database import Database, sqlite_url
-from personaagent.ledger.meta import Meta
-from personaagent.memory.reindex import check_embedder, reindex
+from personaagent.ledger.database import Database, Meta, sqlite_url
+from personaagent.memory.index_common import check_embedder, reindex
 
 TESTS = Path(__file__).parents[1]
 

@@ -24,10 +24,9 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import qdrant_edge
 from forgetting_house import SECRET, fill
-from memory_house import House, episode, uid
+from memory_house import House, episode, label_of, uid
 from personaagent.errors import LedgerUnavailable
-from personaagent.ledger.database import Database
-from personaagent.ledger.scrub import Scrubber
+from personaagent.ledger.database import Database, Scrubber
 from personaagent.memory.forgetting import Selection
 
 SELECTIONS = {
@@ -43,7 +42,7 @@ async def forget(home, kind, kill_after, steps):
     house.ledger_down()
     await house.episodic.append("ann", episode(60, query=f"spooled {SECRET}", task="music"))
     try:
-        await house.episodic.label("ann", uid(60), SECRET, "correction")
+        await house.episodic.feedback("ann", uid(60), label_of(SECRET))
     except LedgerUnavailable:
         pass
     house.ledger_up()

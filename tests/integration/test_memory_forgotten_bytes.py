@@ -16,9 +16,9 @@ import pytest
 from sqlalchemy import update
 
 from memory_house import episode, opened, uid
-from personaagent.ledger import scrub
-from personaagent.ledger.database import Database
-from personaagent.ledger.scrub import Scrubber
+from personaagent.inputs import Feedback
+from personaagent.ledger import database
+from personaagent.ledger.database import Database, Scrubber
 from personaagent.ledger.tables import interactions
 from personaagent.memory.forgetting import Selection
 
@@ -54,7 +54,7 @@ async def home(tmp_path: Path) -> Path:
     async with opened(tmp_path / "home") as house:
         await house.episodic.append_many("ann", [episode(n) for n in range(5)])
         await house.episodic.append("ann", episode(9, query=f"the {SECRET} lesson", response=SECRET))
-        await house.episodic.label("ann", uid(9), SECRET, "correction")
+        await house.episodic.feedback("ann", uid(9), Feedback(ground_truth=SECRET, source="correction"))
     return tmp_path / "home"
 
 
@@ -101,7 +101,7 @@ async def test_copies_that_moved_rows_left_behind_are_gone_too(tmp_path: Path) -
 async def test_a_reader_holds_the_words_up_which_the_report_says_and_the_background_mends(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scrub, "AGAIN_S", (0.05,))
+    monkeypatch.setattr(database, "AGAIN_S", (0.05,))
     async with opened(home) as house:
         with reader(home):
             report = await house.forgetter.forget("ann", Selection(ids=(uid(9),)))
@@ -155,8 +155,8 @@ async def test_a_forgetting_without_a_reader_is_through_when_it_returns(home: Pa
 async def test_a_file_that_takes_long_to_write_anew_is_given_a_rest(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scrub, "LONG_S", 0.0)
-    monkeypatch.setattr(scrub, "REST", 1e9)
+    monkeypatch.setattr(database, "LONG_S", 0.0)
+    monkeypatch.setattr(database, "REST", 1e9)
     scrubber = Scrubber(home / "ledger.sqlite")
     assert await asyncio.to_thread(scrubber.run) is None
     waits = await asyncio.to_thread(scrubber.run)

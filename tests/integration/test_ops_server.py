@@ -19,8 +19,8 @@ from starlette.routing import Route
 
 from graph_house import Build, build  # noqa: F401  (a fixture)
 from memory_house import episode
-from personaagent.app.server.limits import BodyLimit
 from personaagent.app.server.ops import ops_lifespan, ops_routes
+from personaagent.app.server.perimeter import BodyLimit
 from personaagent.errors import IndexUnavailable, LedgerUnavailable
 from personaagent.evals.perf.load_server import Server
 from personaagent.graph.services import Services

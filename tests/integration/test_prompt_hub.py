@@ -20,7 +20,7 @@ from personaagent import prompts
 from personaagent.context import Context
 from personaagent.graph.agent import build_agent
 from personaagent.graph.services import Services
-from personaagent.prompts.hub import Hub, pulled, set_up_hub
+from personaagent.prompts import Hub, pulled, set_up_hub
 from personaagent.settings import Settings
 from scripted import HashEmbedder, ScriptedModels
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from personaagent.ledger.grants import Granted
+from personaagent.ledger.users import Granted
 from personaagent.tools.mcp import McpServer, McpTools
 from personaagent.tools.registry import ActionSpaces
 

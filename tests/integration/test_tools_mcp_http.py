@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from personaagent.ledger.grants import Granted
+from personaagent.ledger.users import Granted
 from personaagent.tools import mcp as mcp_module
 from personaagent.tools.house import read_config
 from personaagent.tools.mcp import McpTools

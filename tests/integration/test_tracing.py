@@ -15,8 +15,8 @@ from personaagent.graph.feedback import build_feedback
 from personaagent.graph.services import Services
 from personaagent.settings import Settings
 from personaagent.tracing.client import RedactingClient, use_client
-from personaagent.tracing.feedback import report
 from personaagent.tracing.redaction import Content
+from personaagent.tracing.runs import report
 from scripted import HashEmbedder, ScriptedModels
 
 USER, KEY = "zora-user-7", "sk-abcdefgh1234567890abcdefgh"

@@ -16,7 +16,7 @@ from personaagent.graph.feedback import build_feedback
 from personaagent.graph.services import Services
 from personaagent.settings import Settings
 from personaagent.tracing import client as tracing
-from personaagent.tracing.feedback import report
+from personaagent.tracing.runs import report
 from scripted import HashEmbedder, ScriptedModels
 
 NAMES = ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING", "LANGCHAIN_TRACING_V2")

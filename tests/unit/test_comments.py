@@ -8,9 +8,9 @@ from edited_answers import ANSWERS, STYLES, edited
 from fakes_alignment import ScriptedModels, interaction
 
 from personaagent.errors import ModelUnreachable
+from personaagent.persona.critique import MAX_ASKED, verify
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.proposers.comments import SIMPLER, CommentsProposer
-from personaagent.persona.verify import MAX_ASKED, verify
 from personaagent.types import Candidate, Clause, Interaction, Section
 
 BY_NAME = {name: style for name, style, _ in STYLES}

@@ -129,7 +129,7 @@ async def test_a_collection_of_another_dimension_or_model_or_without_tenants_is_
 
 
 async def test_a_qdrant_or_a_postgres_that_is_away_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("personaagent.memory.index_qdrant_client.BACKOFF_S", 0.001)
+    monkeypatch.setattr("personaagent.memory.index_qdrant.BACKOFF_S", 0.001)
     told = await found(qdrant_url="http://127.0.0.1:9", database_url="postgresql://u:hunter2@127.0.0.1:9/x")
     assert (told["qdrant"].status, told["postgres"].status) == ("fail", "fail")
     assert "QDRANT_URL" in told["qdrant"].mend and "DATABASE_URL" in told["postgres"].mend

@@ -16,8 +16,7 @@ from pydantic import SecretStr
 
 from personaagent.errors import ModelDenied, ModelError, ModelOutputInvalid, ModelUnreachable, SetupError
 from personaagent.models import embedder as module
-from personaagent.models.embedder import MiniLMEmbedder, embedder_from
-from personaagent.models.embedder_endpoint import EndpointEmbedder
+from personaagent.models.embedder import EndpointEmbedder, MiniLMEmbedder, embedder_from
 from personaagent.settings import Settings
 
 

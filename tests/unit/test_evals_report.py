@@ -15,8 +15,8 @@ from personaagent.errors import InputError, SetupError
 from personaagent.evals.evaluation import Wanted, evaluate
 from personaagent.evals.langsmith import correct, distance, outputs, require_key, upload
 from personaagent.evals.report import write
-from personaagent.evals.report.geometry import jaccard, plane
-from personaagent.evals.report.paper import reported
+from personaagent.evals.report.svg import jaccard, plane
+from personaagent.evals.report.words import reported
 from personaagent.evals.tasks import Row, Task
 from personaagent.settings import Settings
 from scripted import HashEmbedder, ScriptedModels

@@ -11,10 +11,10 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from personaagent.evals.records import Records
 from personaagent.evals.report.collect import sheets
-from personaagent.evals.report.drill import drill_down
+from personaagent.evals.report.html import drill_down
 from personaagent.evals.runner import Plan, run
 from personaagent.evals.systems import Bench
-from personaagent.evals.systems.house import PAGES
+from personaagent.evals.systems.persona_agent import PAGES
 from personaagent.evals.systems.registry import label, parse
 from personaagent.evals.tasks import Row, Task, split
 from personaagent.settings import Settings

@@ -8,9 +8,8 @@ import pytest
 
 from graph_house import past
 from personaagent.errors import InvalidLabel
-from personaagent.feedback import MAX_COMMENT_CHARS, Feedback, feedback_of
-from personaagent.ledger.labels import applied
-from personaagent.memory.understood import changes_of, understood
+from personaagent.inputs import MAX_COMMENT_CHARS, Feedback, changes_of, feedback_of, understood
+from personaagent.ledger.interactions import applied
 from personaagent.types import Interaction
 
 NOW = past("ann", 9, "").created_at

@@ -52,7 +52,7 @@ LISTED = "Sure! Here are some tips:\n\n- One tip, **bold**.\n- Two tips.\n\nLet 
         ("Don't, it's hot; we know — really.", {"contractions": 2, "semicolons": 1, "dashes": 1, "we": True}),
         ("The colour of the centre.", {"spelling": "British"}),
         ("The color of the center.", {"spelling": "American"}),
-        ("I think so.", {"first_person": True, "second_person": False}),
+        ("I think so.", {"first_person": True}),
         ("One.\nTwo.\nThree.", {"one_a_line": True}),
         ("2024", {"digits": 1.0}),
         ("", {"words": 0, "sentences": 0, "language": None}),

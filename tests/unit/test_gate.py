@@ -22,7 +22,7 @@ from personaagent.persona.gate import (
     share,
     to_win,
 )
-from personaagent.persona.trigger import due, rounds, split, with_witnesses
+from personaagent.scheduling import due, rounds, split, with_witnesses
 from personaagent.types import Candidate, Clause, Section, Simulation, Verdict
 
 FIRST = share(0.95, 1)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from personaagent.errors import EmbedderChanged, IndexUnavailable, InvalidVector
-from personaagent.memory import index_qdrant, index_qdrant_client
+from personaagent.memory import index_qdrant
 from personaagent.memory.index_common import point_id
 from personaagent.memory.index_qdrant import QdrantIndex
 from personaagent.ports import Point, Where
@@ -81,7 +81,7 @@ class Stub:
 
 @pytest.fixture
 async def stub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stub]:
-    monkeypatch.setattr(index_qdrant_client, "BACKOFF_S", 0.001)
+    monkeypatch.setattr(index_qdrant, "BACKOFF_S", 0.001)
     made = Stub()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -242,7 +242,7 @@ async def test_the_servers_own_waiting_time_is_kept(
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr(index_qdrant_client.asyncio, "sleep", sleep)
+    monkeypatch.setattr(index_qdrant.asyncio, "sleep", sleep)
     stub.failures = [(429, {"Retry-After": "2"}), (429, {"Retry-After": "3"})]
     assert await index.count() == 7
     assert waits == [2, 3]
@@ -252,7 +252,7 @@ async def test_retries_are_bounded_and_end_in_a_named_error(stub: Stub, index: Q
     stub.failures = [(503, {})] * 50
     with pytest.raises(IndexUnavailable, match="QDRANT_URL"):
         await index.count()
-    assert len(stub.sent("/points/count")) == index_qdrant_client.ATTEMPTS
+    assert len(stub.sent("/points/count")) == index_qdrant.ATTEMPTS
     stub.failures = []
     assert await index.count() == 7
 
@@ -266,7 +266,7 @@ async def test_a_refusal_is_not_repeated(stub: Stub, index: QdrantIndex, status:
 
 
 async def test_a_server_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_qdrant_client, "BACKOFF_S", 0.001)
+    monkeypatch.setattr(index_qdrant, "BACKOFF_S", 0.001)
     index = QdrantIndex("http://127.0.0.1:9", None, "test", DIM, timeout_s=1.0)
     with pytest.raises(IndexUnavailable, match=re.escape("http://127.0.0.1:9")):
         await index.count()

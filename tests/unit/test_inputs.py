@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personaagent.app.server.page.refusals import refusal_of
+from personaagent.app.server.page.house import refusal_of
 from personaagent.context import Context
 from personaagent.errors import FeedbackWaits, InvalidContext, LedgerUnavailable, QueryTooLong, TooManyTurns
 from personaagent.inputs import moment_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from personaagent.models.loops import loop_start, whole_sentences
+from personaagent.models.replies import loop_start, whole_sentences
 
 SEEN = [  # written by SmolLM2-135M-Instruct, and what is kept
     (

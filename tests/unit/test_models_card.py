@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from personaagent.app.doctor_endpoint import endpoint as doctor_endpoint
+from personaagent.app.doctor import endpoint as doctor_endpoint
 from personaagent.errors import ContextTooLong, ModelRefused
-from personaagent.models.calls_in_text import CallFilter, without_calls
-from personaagent.models.card import Card, Cards, limit_in
+from personaagent.models.card import NEEDS_ONE, Card, Cards, limit_in
 from personaagent.models.chat import ModelsFromSettings
-from personaagent.models.discovery import NEEDS_ONE
+from personaagent.models.replies import CallFilter, without_calls
 from personaagent.settings import Settings
 from stub_endpoint import endpoint, obliging, refusing
 
@@ -334,7 +333,7 @@ async def test_the_doctor_tries_what_a_model_can_do_and_keeps_it() -> None:
 
 
 async def test_the_doctor_claims_nothing_of_an_endpoint_that_is_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("personaagent.app.doctor_endpoint.SECONDS", 0.3)
+    monkeypatch.setattr("personaagent.app.doctor.SECONDS", 0.3)
     with endpoint(seconds=0.6) as (url, _):
         found = await doctor_endpoint(Settings(openai_base_url=url, model="stub"))
     assert {check.detail for check in found[3:]} == {"not found out in time"}

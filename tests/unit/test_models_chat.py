@@ -18,7 +18,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from pydantic import SecretStr
 
 from personaagent.errors import ModelOutputInvalid, SetupError
-from personaagent.models import embedded
+from personaagent.models import chat
 from personaagent.models.chat import ModelsFromSettings
 from personaagent.models.meter import metering
 from personaagent.settings import Settings
@@ -174,17 +174,17 @@ async def test_missing_weights_name_the_command_that_installs_them(monkeypatch: 
 
 
 def test_weights_with_another_checksum_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    file = tmp_path / embedded.FILE
+    file = tmp_path / chat._FILE
     file.write_bytes(b"GGUF tampered")
     spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     with pytest.raises(SetupError, match="checksum"):
-        embedded.gguf_path(Settings())
-    monkeypatch.setattr(embedded, "SHA256", hashlib.sha256(b"GGUF tampered").hexdigest())
-    assert embedded.gguf_path(Settings()) == file
+        chat.gguf_path(Settings())
+    monkeypatch.setattr(chat, "_SHA256", hashlib.sha256(b"GGUF tampered").hexdigest())
+    assert chat.gguf_path(Settings()) == file
     file.unlink()
     with pytest.raises(SetupError, match="make clean setup"):
-        embedded.gguf_path(Settings())
+        chat.gguf_path(Settings())
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04zip", b"GGUF" + b"\x07" * 4000])

@@ -9,8 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from personaagent.app.small_model import described, notice
-from personaagent.models.nearby import Nearby, nearby
+from personaagent.app.small_model import Nearby, described, nearby, notice
 from scripted import ScriptedModels
 
 LISTED = {"/v1/models": {"data": [{"id": "nomic-embed-text"}, {"id": "llama3.2:3b"}]}}

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from page_house import HERE, Browser, services_in
-from personaagent.app.server.page.markdown import MAX_CHARS, markdown
-from personaagent.app.server.page.voice import plainly, yours
+from personaagent.app.server.page.templating import MAX_MARKDOWN_CHARS, markdown, plainly, yours
 from personaagent.errors import LedgerUnavailable
 from personaagent.graph.services import Services
 
@@ -121,7 +120,7 @@ def test_markdown_is_shown_and_what_could_do_something_is_not() -> None:
         shown = markdown(text)
         assert not any(bad in shown for bad in ("<script", "<img", "<b ", 'href="javascript', 'href="data', "\u202e"))
         assert 'onclick="' not in shown and 'onmouseover="' not in shown
-    assert markdown("<b>" * MAX_CHARS).startswith("<pre>&lt;b&gt;")
+    assert markdown("<b>" * MAX_MARKDOWN_CHARS).startswith("<pre>&lt;b&gt;")
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from personaagent.app.server.page.diffing import changes, words
-from personaagent.app.server.page.persona import written
+from personaagent.app.server.page.persona import changes, words, written
 from personaagent.types import Clause, Section
 
 OLD = {Section.WHO: (Clause(text="Likes slow films at night", evidence=("a",)), Clause(text="Lives in Oslo"))}

@@ -14,7 +14,7 @@ import pytest
 from page_house import CANARY, HERE, OUR_SCRIPT, Browser, key_of, poison, services_in
 from personaagent.app.cli_serve import check_address
 from personaagent.app.server.page.house import MAX_FORM_BYTES
-from personaagent.app.server.page.signing import safe_target
+from personaagent.app.server.page.yours import safe_target
 from personaagent.app.server.session import COOKIE, kept_secret
 from personaagent.errors import LedgerUnavailable, SetupError
 from personaagent.graph.services import Services

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from personaagent.persona.edit import bounded_step
 from personaagent.persona.shape import change, token_count
-from personaagent.persona.step import bounded_step
 from personaagent.types import Clause, Section, Sections
 
 BASE: Sections = {

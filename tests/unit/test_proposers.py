@@ -8,13 +8,12 @@ from fakes_alignment import ScriptedModels, interaction, simulation
 
 from personaagent.errors import ModelOutputInvalid, ModelUnreachable, SetupError
 from personaagent.labels.statistics import COUNTED
-from personaagent.persona.critique import KEEP, critique
+from personaagent.persona.critique import KEEP, MAX_ASKED, critique
 from personaagent.persona.proposers import ProposalContext, Proposer, Refusal
 from personaagent.persona.proposers.counted import CONTRAST, EXAMPLES, FRESH, HISTOGRAM, RetireProposer
 from personaagent.persona.proposers.gradient import MAX_CHANGE, GradientProposer, aggregate
 from personaagent.persona.proposers.own import own_proposers
 from personaagent.persona.shape import change, token_count
-from personaagent.persona.verify import MAX_ASKED
 from personaagent.types import Candidate, Clause, Interaction, Section, Sections, TextualLoss, ToolTrace
 
 NEWS = ("politics", "crime", "sports")

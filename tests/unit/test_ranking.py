@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from personaagent.memory.ranking import by_words, lexical_text, near_duplicates, ranked, recency, words_of
+from personaagent.memory.ranking import Words, by_words, lexical_text, ranked, recency, same_question
 from personaagent.types import Interaction, Recall
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -61,13 +61,13 @@ FAR = [
 
 @pytest.mark.parametrize(("one", "other"), NEAR)
 def test_the_same_question_in_another_spelling_is_a_near_duplicate(one: str, other: str) -> None:
-    assert near_duplicates(words_of(one), words_of(other))
-    assert near_duplicates(words_of(other), words_of(one))
+    assert same_question(Words.of(one), Words.of(other))
+    assert same_question(Words.of(other), Words.of(one))
 
 
 @pytest.mark.parametrize(("one", "other"), FAR)
 def test_a_question_of_the_same_form_is_not(one: str, other: str) -> None:
-    assert not near_duplicates(words_of(one), words_of(other))
+    assert not same_question(Words.of(one), Words.of(other))
 
 
 def test_a_labelled_duplicate_takes_the_place_of_its_group() -> None:

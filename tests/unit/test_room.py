@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 
-from personaagent.conversation import build_messages
+from personaagent.conversation import Room, build_messages
 from personaagent.errors import QueryTooLong
 from personaagent.models.tokens import count_messages
 from personaagent.persona.seed import seed_sections
-from personaagent.room import Room
 from personaagent.turn import words_of
 from personaagent.types import Fact, Interaction, Persona, Recall, UserProfile
 

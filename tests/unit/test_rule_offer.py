@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from personaagent.persona.rule_offer import rule_of_edits
+from personaagent.persona.proposers.edits import rule_of_edits
 from personaagent.types import Clause, Interaction
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fakes_alignment import interaction
 
-from personaagent.memory.supported import parts, supported
+from personaagent.memory.earnest import parts, supported
 from personaagent.types import Interaction
 
 MAIL = interaction(1, "I work in Oslo. What does this mean: 'Mallory decides'?", None)

@@ -16,11 +16,10 @@ from langchain_core.messages import HumanMessage
 from structlog.contextvars import get_contextvars
 
 from personaagent.context import Context
-from personaagent.foreground import Foreground
-from personaagent.graph.watch import Watch
+from personaagent.graph.watch import Foreground, Watch
 from personaagent.limits import Limiter
 from personaagent.settings import Settings
-from personaagent.telemetry.logs import bound, hashed_user, set_up_logs
+from personaagent.telemetry import bound, hashed_user, set_up_logs
 
 ROOT = Path(__file__).resolve().parents[2]
 log = logging.getLogger("personaagent.somewhere")
@@ -103,7 +102,7 @@ async def test_what_a_node_logs_carries_graph_node_and_hashed_user(stream: io.St
 def test_a_user_is_the_same_where_the_salt_is_and_another_elsewhere() -> None:
     code = (
         "from personaagent.settings import Settings\n"
-        "from personaagent.telemetry.logs import hashed_user, set_up_logs\n"
+        "from personaagent.telemetry import hashed_user, set_up_logs\n"
         "set_up_logs(Settings(log_salt={salt!r})); print(hashed_user('ann'), hashed_user('bob'))"
     )
 

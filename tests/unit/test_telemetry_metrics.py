@@ -13,12 +13,12 @@ from prometheus_client import REGISTRY
 
 from graph_house import Build, build, past  # noqa: F401  (a fixture)
 from memory_house import episode
+from personaagent import telemetry
 from personaagent.context import Context
 from personaagent.errors import IndexUnavailable, LedgerUnavailable, ModelUnreachable
 from personaagent.graph.agent import build_agent
 from personaagent.graph.alignment import build_alignment
 from personaagent.graph.services import Services
-from personaagent.telemetry import metrics
 from personaagent.types import ToolTrace
 from scripted import ScriptedModels
 
@@ -112,12 +112,12 @@ async def test_an_interrupted_turn_is_no_failure(build: Build) -> None:  # noqa:
 
 def test_a_tool_that_never_ran_is_no_label() -> None:
     change = Change()
-    metrics.tools_called([ToolTrace(name="invented by a model", arguments={}, outcome="refused")])
-    metrics.tools_called([ToolTrace(name="abacus", arguments={}, outcome=o) for o in ("ok", "error", "refused")])
+    telemetry.tools_called([ToolTrace(name="invented by a model", arguments={}, outcome="refused")])
+    telemetry.tools_called([ToolTrace(name="abacus", arguments={}, outcome=o) for o in ("ok", "error", "refused")])
     assert change("personaagent_tool_calls_total", tool="other", outcome="refused") == 1
     for outcome in ("ok", "error", "refused"):
         assert change("personaagent_tool_calls_total", tool="abacus", outcome=outcome) == 1
-    assert b"invented" not in metrics.exposition()
+    assert b"invented" not in telemetry.exposition()
 
 
 async def test_an_alignment_is_counted_by_what_became_of_it(build: Build) -> None:  # noqa: F811
@@ -139,7 +139,7 @@ async def test_an_alignment_is_counted_by_what_became_of_it(build: Build) -> Non
 )
 def test_the_final_state_says_what_became_of_an_alignment(result: dict[str, Any], outcome: str) -> None:
     change = Change()
-    metrics.alignment_ended(result)
+    telemetry.alignment_ended(result)
     assert change("personaagent_alignments_total", outcome=outcome) == 1
 
 
@@ -155,7 +155,7 @@ async def test_a_simulated_turn_is_not_taken_for_a_live_one(build: Build) -> Non
 
 async def test_no_user_shows_in_the_metrics(build: Build) -> None:  # noqa: F811
     await turn(build(ScriptedModels(agent="a secret answer")), "a secret question", user="margaret")
-    text = metrics.exposition().decode()
+    text = telemetry.exposition().decode()
     assert "personaagent_node_seconds" in text
     assert "margaret" not in text
     assert "secret" not in text

@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from personaagent.models.chat import ModelsFromSettings
-from personaagent.models.thinking import ThinkingFilter, without_thinking
+from personaagent.models.replies import ThinkingFilter, without_thinking
 from personaagent.settings import Settings
 from stub_endpoint import endpoint
 

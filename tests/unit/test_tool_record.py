@@ -12,8 +12,7 @@ from personaagent.grounding import mark_used
 from personaagent.labels.statistics import is_statistic
 from personaagent.labels.tool_record import tool_record, tool_uses
 from personaagent.persona.proposers import ProposalContext, Refusal
-from personaagent.persona.proposers.counted import HISTOGRAM
-from personaagent.persona.proposers.tooling import tool_clauses
+from personaagent.persona.proposers.counted import HISTOGRAM, tool_clauses
 from personaagent.persona.shape import check_clause
 from personaagent.tools.space import action_space
 from personaagent.tools.spec import ToolSpec

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage
 
-from personaagent.models.calls_in_text import CallFilter, calls_of, is_call_alone, without_calls
+from personaagent.models.replies import CallFilter, calls_of, is_call_alone, without_calls
 from personaagent.tools.approval import Decision, approval_request, parse_decisions
 from personaagent.tools.calculator import calculator_tool
-from personaagent.tools.calls import calls_in_text
+from personaagent.tools.talk import calls_in_text
 
 NAMES = ("calculator", "recall")
 KNOWN = {"calculator": ("expression",), "recall": ("query", "k"), "page": ("url",), "current_time": ("timezone",)}

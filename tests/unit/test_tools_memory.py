@@ -8,11 +8,10 @@ from typing import Any, cast
 import pytest
 
 from personaagent.ports import EpisodicMemory, SemanticMemory, Where
-from personaagent.tools.correct import correct_tool
 from personaagent.tools.forget import forget_tool, matter_of
+from personaagent.tools.memory_write import correct_tool, remember_tool
 from personaagent.tools.profile import profile_tool
 from personaagent.tools.recall import recall_tool
-from personaagent.tools.remember import remember_tool
 from personaagent.tools.spec import ToolCall, ToolFault, ToolSpec
 from personaagent.types import Fact, Interaction, Recall, UserProfile
 

@@ -6,10 +6,10 @@ import pytest
 from fakes_alignment import interaction
 
 from personaagent.errors import InvalidPersona
-from personaagent.labels.drift import turn_clause, turned_since
-from personaagent.ledger.rows import sections_json, sections_of
+from personaagent.labels.statistics import turn_clause, turned_since
+from personaagent.ledger.tables import sections_json, sections_of
 from personaagent.persona.edit import read_edit
-from personaagent.persona.proposers.turning import since_turn, turned
+from personaagent.persona.proposers.counted import since_turn, turned
 from personaagent.persona.shape import to_text
 from personaagent.types import Clause, Interaction, Section
 

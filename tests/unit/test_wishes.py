@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from personaagent.persona.wishes import MAX_WISH_CHARS, may_be_wish, subject_of, wish_in, wishes_in
+from personaagent.persona.wishes import MAX_WISH_CHARS, may_be_wish, subject_of, wishes_in
 from personaagent.rules import broken_rule
 
 WISHES = """
@@ -470,19 +470,18 @@ def test_the_table_is_large_and_half_of_it_no_wish() -> None:
 
 
 def test_most_wishes_are_found() -> None:
-    missed = [text for text in WISHES if wish_in(text) is None]
+    missed = [text for text in WISHES if not wishes_in(text)]
     assert len(missed) <= 0.2 * len(WISHES), missed
 
 
 @pytest.mark.parametrize("text", NONE)
 def test_what_is_no_wish_is_taken_for_none(text: str) -> None:
-    assert wish_in(text) is None
+    assert wishes_in(text) == []
 
 
 def test_a_found_wish_is_short_sound_and_in_the_users_own_words() -> None:
     for text in WISHES:
-        found = wish_in(text)
-        if found is not None:
+        for found in wishes_in(text)[:1]:
             assert 0 < len(found.text) <= MAX_WISH_CHARS
             assert found.kind == "set"
             assert broken_rule(found.text) is None
@@ -503,15 +502,12 @@ def test_a_found_wish_is_short_sound_and_in_the_users_own_words() -> None:
     ],
 )
 def test_what_makes_it_last_and_polite_is_left_out(text: str, wished: str) -> None:
-    found = wish_in(text)
-    assert found is not None
-    assert found.text == wished
+    assert wishes_in(text)[0].text == wished
 
 
 @pytest.mark.parametrize(("text", "named"), TAKEN_BACK.items())
 def test_a_wish_is_taken_back(text: str, named: str) -> None:
-    found = wish_in(text)
-    assert found is not None
+    found = wishes_in(text)[0]
     assert (found.kind, found.text) == ("take_back", named)
 
 
@@ -519,7 +515,7 @@ def test_a_wish_is_taken_back(text: str, named: str) -> None:
     "text", ["forget that I am allergic to nuts", "I will never forget that", "Did you forget that?"]
 )
 def test_other_forgetting_takes_no_wish_back(text: str) -> None:
-    assert wish_in(text) is None
+    assert wishes_in(text) == []
 
 
 def test_a_message_may_hold_a_question_and_several_wishes() -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from langgraph_sdk import Auth, get_client
 from starlette.exceptions import HTTPException
 
+from personaagent import telemetry
 from personaagent.app.server.identity import ASSISTANTS_WRITE, DEV_WARNING, WEBHOOKS, identify, studio_allowed
 from personaagent.errors import (
     IdentityUnavailable,
@@ -30,7 +31,6 @@ from personaagent.graph.services import default_services
 from personaagent.inputs import check_context, check_user_id
 from personaagent.ownership import OWNER, is_alignment_thread, owner_of
 from personaagent.settings import Settings
-from personaagent.telemetry import metrics
 from personaagent.tools.page import is_public, resolve_host
 from personaagent.tools.spec import ToolFault
 
@@ -105,7 +105,7 @@ async def create_run(ctx: Auth.types.AuthContext, value: Any) -> dict[str, str]:
             _user(ctx), str(value.get("run_id")), float(value.get("after_seconds") or 0)
         )
     except TooManyRuns as error:
-        metrics.refused.labels("pending_runs").inc()
+        telemetry.refused.labels("pending_runs").inc()
         detail = f"{type(error).__name__}: {error}"
         raise HTTPException(429, detail, headers={"Retry-After": str(error.retry_after_s)}) from error
     return _marked(ctx, value)
@@ -208,7 +208,7 @@ async def _admit_cron(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> Non
             _user(ctx), str(value.get("cron_id")), [str(cron["cron_id"]) for cron in held]
         )
     except TooManyCrons as error:
-        metrics.refused.labels("crons").inc()
+        telemetry.refused.labels("crons").inc()
         raise HTTPException(409, f"{type(error).__name__}: {error}") from error
 
 

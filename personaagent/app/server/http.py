@@ -18,12 +18,11 @@ from starlette.routing import Route
 
 from personaagent.app.server.api.openai import openai_routes
 from personaagent.app.server.api.routes import api_routes
-from personaagent.app.server.limits import BatchLimit, BodyLimit
 from personaagent.app.server.mcp import McpDoor
 from personaagent.app.server.ops import ops_lifespan, ops_routes
 from personaagent.app.server.page.house import UPLOAD, Door
 from personaagent.app.server.page.routes import page_routes
-from personaagent.app.server.perimeter import Perimeter
+from personaagent.app.server.perimeter import BatchLimit, BodyLimit, Perimeter
 from personaagent.app.server.session import Sessions
 from personaagent.graph.services import Services, default_services
 from personaagent.limits import rate_of

@@ -20,8 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from personaagent.app.mcp_server import build_server
 from personaagent.app.server.identity import identify
-from personaagent.app.server.page.house import HEADERS, Door
-from personaagent.app.server.page.refusals import refusal_of
+from personaagent.app.server.page.house import HEADERS, Door, refusal_of
 from personaagent.app.server.session import Session
 from personaagent.errors import NotSignedIn, PersonaAgentError, TooManyRequests
 

@@ -13,20 +13,26 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from functools import cache
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Literal
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from personaagent.app.server.readiness import Probe
-from personaagent.errors import PersonaAgentError
+from personaagent import telemetry
+from personaagent.errors import ModelUnreachable, PersonaAgentError
 from personaagent.graph.services import Services
-from personaagent.telemetry import metrics
-from personaagent.telemetry.logs import set_up_logs
+from personaagent.telemetry import set_up_logs
+
+if TYPE_CHECKING:
+    from personaagent.graph.services import Services
+
 
 ServicesOf = Callable[[], Services]
 _log = logging.getLogger(__name__)
@@ -50,7 +56,7 @@ def ops_routes(services_of: ServicesOf) -> list[Route]:
 
     async def show_metrics(_: Request) -> Response:
         await services_of().backlog.observe()
-        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE, headers=NO_STORE)
+        return Response(telemetry.exposition(), media_type=telemetry.CONTENT_TYPE, headers=NO_STORE)
 
     return [
         Route("/healthz", healthz, include_in_schema=False),
@@ -96,3 +102,76 @@ async def _take_up(services: Services) -> None:
         _log.error("alignments that are due wait for the next label: %s", error)
     else:
         _log.info("alignments asked for again: %d", found)
+
+
+Part = Literal["ledger", "index", "model"]
+Status = Literal["ok", "degraded", "down"]
+PATIENCE_S: Final = 3.0
+FRESH_S: Final = 5.0  # anybody may ask, and asking must not become load on what is asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """``down``: no turn can be answered and kept; ``degraded``: turns go on without memory; with each part's word."""
+
+    status: Status
+    parts: dict[Part, Literal["ok", "down"]]
+
+
+class Probe:
+    """Asks the parts of these services; an answer holds for ``FRESH_S`` seconds."""
+
+    def __init__(self, services: Services, *, patience_s: float = PATIENCE_S, fresh_s: float = FRESH_S) -> None:
+        self._services = services
+        self._patience_s = patience_s
+        self._fresh_s = fresh_s
+        self._asking = asyncio.Lock()
+        self._last: tuple[float, Readiness] | None = None
+
+    async def ready(self) -> Readiness:
+        """How it is now, or was some seconds ago."""
+        async with self._asking:
+            if self._last is None or monotonic() - self._last[0] > self._fresh_s:
+                self._last = monotonic(), await self._ask()
+            return self._last[1]
+
+    async def _ask(self) -> Readiness:
+        services = self._services
+        ledger, index, model = await asyncio.gather(
+            self._answers("ledger", services.outbox.depth),
+            self._answers("index", services.index.count),
+            self._answers("model", self._model),
+        )
+        status: Status = "ok" if index else "degraded"
+        if not (ledger and model):
+            status = "down"
+        words: dict[Part, Literal["ok", "down"]] = {
+            "ledger": "ok" if ledger else "down",
+            "index": "ok" if index else "down",
+            "model": "ok" if model else "down",
+        }
+        return Readiness(status=status, parts=words)
+
+    async def _answers(self, part: Part, ask: Callable[[], Awaitable[object]]) -> bool:
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await ask()
+        except (PersonaAgentError, TimeoutError) as error:
+            # the reason may name addresses: it is for the log, not for whoever asks
+            _log.warning("not ready: %s: %s", part, str(error) or "no answer in time")
+            return False
+        return True
+
+    async def _model(self) -> None:
+        """Raise ModelUnreachable unless something answers at the endpoint, whatever it says without a key."""
+        import httpx
+
+        url = self._services.settings.openai_base_url
+        if not url:
+            return  # the embedded model runs in this process, and OpenAI's own endpoint is not ours to watch
+        client = await asyncio.to_thread(httpx.AsyncClient, timeout=self._patience_s)  # making it reads certificates
+        async with client:
+            try:
+                await client.get(f"{url.rstrip('/')}/models")
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise ModelUnreachable(f"the model endpoint cannot be reached ({type(error).__name__})") from error

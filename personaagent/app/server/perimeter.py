@@ -7,16 +7,19 @@ connection, ``Host`` and ``Origin`` to this machine; elsewhere ``Host`` is one o
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from personaagent import telemetry
 from personaagent.app.server.identity import check_local
-from personaagent.errors import NotSignedIn
+from personaagent.errors import NotSignedIn, RequestTooLarge
 from personaagent.settings import Settings
-from personaagent.telemetry import metrics
 
 SIGNED_IN: Final = frozenset({"assistants", "threads", "runs", "store", "me", "api", "v1", "mcp"})
 OPEN: Final = {  # to everybody, and why
@@ -54,7 +57,7 @@ class Perimeter:
             else:
                 await self._app(scope, receive, send)
                 return
-        metrics.refused.labels("perimeter").inc()
+        telemetry.refused.labels("perimeter").inc()
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": reason[:100]})
             return
@@ -89,3 +92,139 @@ def _in_process(scope: Scope) -> bool:
     """Whether this is the server's client of itself: its root path, which no connection from outside can set."""
     root = str(scope.get("root_path", ""))
     return root == "/noauth" or root.startswith("/noauth/")
+
+
+DISCARDED_BYTES = 32_000_000
+TOO_BIG = 1009  # as sockets say it
+
+
+class BodyLimit:
+    """Answers 413 to a request whose body is longer than ``max_bytes`` (0: any), told or found while it is read.
+
+    A path of ``uploads`` has a limit of its own.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int, uploads: Mapping[str, int] = MappingProxyType({})) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+        self._uploads = {
+            path: BodyLimit(app, max_bytes=own) for path, own in uploads.items() if own != max_bytes and max_bytes
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is short enough."""
+        if scope["type"] == "http" and (own := self._uploads.get(scope["path"])) is not None:
+            await own(scope, receive, send)
+            return
+        if scope["type"] == "websocket" and self._max_bytes:
+            await self._socket(scope, receive, send)
+            return
+        if scope["type"] != "http" or not self._max_bytes:
+            await self._app(scope, receive, send)
+            return
+        told = dict(scope["headers"]).get(b"content-length", b"0")
+        if told.isdigit() and int(told) > self._max_bytes:
+            await _discard(receive)
+            await self._refuse(scope, receive, send)
+            return
+        read, started = 0, False
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._max_bytes:
+                raise self._error()
+            return message
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, counted, noted)
+        except RequestTooLarge:
+            if started:
+                raise  # the answer is on its way, so the connection can only be cut
+            await _discard(receive)
+            await self._refuse(scope, receive, send)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Close a socket at the first frame that is longer than a body may be."""
+
+        async def bounded() -> Message:
+            message = await receive()
+            if len(message.get("text") or "") <= self._max_bytes >= len(message.get("bytes") or b""):
+                return message
+            telemetry.refused.labels("request_bytes").inc()
+            await send({"type": "websocket.close", "code": TOO_BIG, "reason": str(self._error())})
+            return {"type": "websocket.disconnect", "code": TOO_BIG}
+
+        await self._app(scope, bounded, send)
+
+    def _error(self) -> RequestTooLarge:
+        return RequestTooLarge(
+            f"the request's body is longer than {self._max_bytes:,} bytes: send less, "
+            "or raise PERSONAAGENT_MAX_REQUEST_BYTES"
+        )
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        telemetry.refused.labels("request_bytes").inc()
+        error = self._error()
+        body = {"error": {"name": type(error).__name__, "message": str(error)}}
+        await JSONResponse(body, status_code=413, headers={"Connection": "close"})(scope, receive, send)
+
+
+class BatchLimit:
+    """Answers 413 to a batch of more runs than may wait (``max_runs``; 0: any number): all of it or nothing is made."""
+
+    def __init__(self, app: ASGIApp, *, max_runs: int) -> None:
+        self._app = app
+        self._max_runs = max_runs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is no batch, and batches that are short enough."""
+        if scope["type"] != "http" or not self._max_runs or not scope["path"].rstrip("/").endswith("/runs/batch"):
+            await self._app(scope, receive, send)
+            return
+        body, more = bytearray(), True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        if _length(bytes(body)) > self._max_runs:
+            telemetry.refused.labels("pending_runs").inc()
+            error = RequestTooLarge(
+                f"more than {self._max_runs} runs in one batch: send fewer, or raise PERSONAAGENT_PENDING_RUNS"
+            )
+            told = {"error": {"name": type(error).__name__, "message": str(error)}}
+            await JSONResponse(told, status_code=413)(scope, receive, send)
+            return
+        kept = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+        async def again() -> Message:
+            return kept.pop() if kept else await receive()
+
+        await self._app(scope, again, send)
+
+
+def _length(body: bytes) -> int:
+    """How many runs a batch holds; 0 for what is no list, which the server refuses itself."""
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return 0
+    return len(told) if isinstance(told, list) else 0
+
+
+async def _discard(receive: Receive) -> None:
+    """Let the client finish sending, within reason: one that is cut off while it sends never reads the answer."""
+    left = DISCARDED_BYTES
+    while left > 0:
+        message = await receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return
+        left -= len(message.get("body", b""))

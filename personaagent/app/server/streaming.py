@@ -14,8 +14,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from personaagent.app.server.page.house import HEADERS
-from personaagent.app.server.page.refusals import refusal_of
+from personaagent.app.server.page.house import HEADERS, refusal_of
 from personaagent.app.server.turns import Answer, Event, Token
 from personaagent.errors import PersonaAgentError
 

@@ -14,10 +14,10 @@ from personaagent.form import LANGUAGES, count_words, language_of
 from personaagent.labels.answers import numbered
 from personaagent.labels.statistics import EVIDENCE
 from personaagent.persona.constraint import Constraint, constraints_of
+from personaagent.persona.critique import verify
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.proposers.edits import PRONOUNS, STEPS, edits_in, group, rules
 from personaagent.persona.shape import MAX_CLAUSE_CHARS, sound_clauses, validate_sections
-from personaagent.persona.verify import verify
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
 from personaagent.text import one_line, skeleton

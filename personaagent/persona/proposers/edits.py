@@ -5,8 +5,6 @@ supported by an edit whose result has it and whose original had not, and contrad
 answer left untouched among them. Of the constraints that stand, the fewest that explain all the changes are kept.
 """
 
-# ruff: noqa: RUF001  # apostrophes are of two kinds
-
 from __future__ import annotations
 
 import asyncio
@@ -17,8 +15,11 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import pairwise
 from math import log2
+from typing import Any, Final
 
-from personaagent.errors import InvalidPersona
+from langchain_core.messages import HumanMessage
+
+from personaagent.errors import InvalidPersona, ModelError
 from personaagent.form import Form, features, is_item, length_changed, sentences
 from personaagent.labels.statistics import EVIDENCE, task_name
 from personaagent.persona.constraint import (
@@ -30,7 +31,14 @@ from personaagent.persona.constraint import (
 )
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.shape import sound_clauses, to_text, token_count, validate_sections
+from personaagent.ports import Models
+from personaagent.prompts import quote, render
+from personaagent.rules import broken_rule
+from personaagent.text import one_line, skeleton
 from personaagent.types import Candidate, Clause, Interaction, Section, Sections, evidence_of
+
+# ruff: noqa: RUF001  # apostrophes are of two kinds
+
 
 KIND = "edits"
 MIN_EDITS = 3  # that a rule explains
@@ -724,3 +732,51 @@ def _before(own: Sequence[Clause], prefix: str) -> list[Constraint]:
 
 def _tokens(text: str) -> list[str]:
     return _TOKEN.findall(text.casefold())[:MAX_TOKENS]
+
+
+MAX_CHARS: Final = 160
+SHOWN_CHARS: Final = 600
+SCHEMA: Final[dict[str, Any]] = {
+    "title": "Rule",
+    "type": "object",
+    "properties": {"rule": {"type": "string", "maxLength": MAX_CHARS}},
+    "required": ["rule"],
+    "additionalProperties": False,
+}
+
+
+async def offered_rule(models: Models, query: str, answer: str, truth: str, pins: Sequence[str]) -> str | None:
+    """A rule that the correction shows, one call; None where there is none, it is pinned already, or no model writes.
+
+    What the model writes is untrusted: one line of at most ``MAX_CHARS``, and none that speaks to the agent's rules.
+    """
+    if models.embedded or not query.strip() or not truth.strip():
+        return None
+    told = {"question": query, "answer": answer or "none", "what the user wanted": truth}
+    case = "\n".join(quote(one_line(text, SHOWN_CHARS), label) for label, text in told.items())
+    try:
+        said = await models.structured("editor", [HumanMessage(render("rule_offer", case=case))], SCHEMA)
+    except ModelError:
+        return None
+    told_rule = said.get("rule")
+    rule = " ".join(told_rule.split()).rstrip(".!") if isinstance(told_rule, str) else ""
+    known = set(map(skeleton, pins))
+    if not rule or len(rule) > MAX_CHARS or broken_rule(rule) or skeleton(rule) in known:
+        return None
+    return one_line(rule, MAX_CHARS)
+
+
+def rule_of_edits(
+    history: Sequence[Interaction], clauses: Sequence[Clause], pins: Sequence[str], offered: Collection[str]
+) -> tuple[str, str] | None:
+    """The strongest rule that the edits in a history (oldest first) show and nothing states yet, without a call.
+
+    With it comes what it is about: of that, once ``offered`` or stated, no rule is offered again, whatever its number.
+    """
+    texts = (*pins, *(clause.text for clause in clauses))
+    stated = {group(constraint) for text in texts for constraint in constraints_of(text)}
+    for rule in rules_by_task(edits_in(history), clauses):
+        about = group(rule.constraints[0])
+        if about not in stated and about not in offered:
+            return about, rule.text.rstrip(".")
+    return None

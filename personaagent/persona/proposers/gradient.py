@@ -12,10 +12,10 @@ from personaagent.errors import InvalidPersona, ModelError
 from personaagent.form import understood
 from personaagent.labels.answers import numbered
 from personaagent.labels.statistics import describe
+from personaagent.persona.critique import verify
+from personaagent.persona.edit import bounded_step, without
 from personaagent.persona.proposers import ProposalContext, Refusal
 from personaagent.persona.shape import MAX_CLAUSE_CHARS, sound_clauses, validate_sections
-from personaagent.persona.step import bounded_step, without
-from personaagent.persona.verify import verify
 from personaagent.ports import Models
 from personaagent.prompts import quote, render
 from personaagent.text import one_line

@@ -21,8 +21,7 @@ from pydantic import (
 
 from personaagent.app.server.turns import Question, Said
 from personaagent.context import MAX_CHOICES, MAX_INSTRUCTIONS_CHARS, Context
-from personaagent.feedback import MAX_COMMENT_CHARS, MAX_LABEL_CHARS
-from personaagent.inputs import moment_of
+from personaagent.inputs import MAX_COMMENT_CHARS, MAX_LABEL_CHARS, moment_of
 from personaagent.memory.forgetting import Selection
 from personaagent.persona.store import MAX_PIN_CHARS
 from personaagent.ports import Where

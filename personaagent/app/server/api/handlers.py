@@ -10,7 +10,6 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from personaagent.app.feedback import give_feedback
 from personaagent.app.server.api.forms import (
     MAX_FOUND,
     DecisionsRequest,
@@ -32,6 +31,7 @@ from personaagent.app.server.streaming import as_events, streamed, until_gone, w
 from personaagent.app.server.turns import Answer, Event, Turns
 from personaagent.errors import InputError, UnknownInteraction, UnknownPin
 from personaagent.graph.services import Services
+from personaagent.library.user import User
 from personaagent.memory.forgetting import ForgetReport
 from personaagent.memory.portability import export_user
 from personaagent.ports import Where
@@ -48,6 +48,7 @@ class Call:
 
     services: Services
     turns: Turns
+    user: User
     request: Request
     user_id: str
     query: Mapping[str, str]
@@ -133,10 +134,8 @@ async def feedback(call: Call) -> FeedbackTaken:
     wanted: FeedbackRequest = call.body
     call.services.limiter.admit_feedback(call.user_id)
     said = wanted.model_dump(exclude_unset=True)
-    result = await give_feedback(call.services, call.user_id, call.path["memory_id"], said)
-    return FeedbackTaken(
-        memory=result["interaction"], understood=tuple(result["understood"]), alignment_due=result["due"]
-    )
+    taken = await call.user.feedback(call.path["memory_id"], **said)
+    return FeedbackTaken(memory=taken.interaction, understood=taken.understood, alignment_due=taken.alignment_due)
 
 
 async def facts(call: Call) -> Facts:

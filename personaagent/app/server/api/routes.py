@@ -36,8 +36,7 @@ from personaagent.app.server.api.forms import (
 from personaagent.app.server.api.handlers import Call
 from personaagent.app.server.api.openapi import Described, document
 from personaagent.app.server.identity import identify
-from personaagent.app.server.page.house import HEADERS, Door
-from personaagent.app.server.page.refusals import refusal_of
+from personaagent.app.server.page.house import HEADERS, Door, refusal_of
 from personaagent.app.server.streaming import failure
 from personaagent.app.server.turns import Answer
 from personaagent.errors import InputError, NotSignedIn, PersonaAgentError, TooManyRequests
@@ -117,6 +116,7 @@ def _endpoint(door: Door, told: Described, handler: Handler) -> Callable[[Reques
             call = Call(
                 services=door.services,
                 turns=door.turns,
+                user=door.agent.user(user_id),
                 request=request,
                 user_id=user_id,
                 query=_once(request, told),

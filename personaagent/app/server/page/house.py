@@ -17,11 +17,27 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from personaagent.app.server.page.refusals import Refusal, refusal_of
 from personaagent.app.server.page.templating import environment
 from personaagent.app.server.session import Session, Sessions
 from personaagent.app.server.turns import Turns
-from personaagent.errors import InputError, NotSignedIn, PersonaAgentError, RequestTooLarge, TooManyRequests
+from personaagent.errors import (
+    BudgetSpent,
+    ConflictError,
+    FeedbackWaits,
+    IdentityUnavailable,
+    InputError,
+    ModelError,
+    NotSignedIn,
+    PersonaAgentError,
+    RequestTooLarge,
+    SetupError,
+    StoreError,
+    TooManyRequests,
+    UnknownFact,
+    UnknownInteraction,
+    UnknownPin,
+    UnknownVersion,
+)
 from personaagent.graph.services import Services
 from personaagent.library.agent import PersonaAgent
 from personaagent.limits import Rate
@@ -218,3 +234,48 @@ async def form_of(request: Request) -> dict[str, str]:
 def _inside(request: Request) -> str:
     """Where to go after signing in."""
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
+_OPERATOR = "This is for whoever runs this service. Nothing of yours was changed."
+# the first that fits; a message of the last four may name files and addresses, which are the operator's
+_TOLD: tuple[tuple[tuple[type[PersonaAgentError], ...], int, str, str | None], ...] = (
+    (
+        (UnknownInteraction, UnknownFact, UnknownPin, UnknownVersion),
+        404,
+        "This is not here",
+        "It may have been forgotten.",
+    ),
+    ((RequestTooLarge,), 413, "That was too much at once", None),
+    ((InputError,), 400, "That could not be done", None),
+    ((ConflictError,), 409, "Something changed meanwhile", None),
+    ((NotSignedIn,), 403, "You are not signed in", None),
+    ((TooManyRequests, BudgetSpent), 429, "A little slower, please", None),
+    ((ModelError,), 503, "The model does not answer", "The model cannot be reached now. Try again in a while."),
+    ((FeedbackWaits,), 503, "The memory does not answer", None),
+    ((StoreError,), 503, "The memory does not answer", "What is kept of you cannot be read now. Try again in a while."),
+    ((IdentityUnavailable, SetupError, PersonaAgentError), 503, "Not available at present", _OPERATOR),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What is shown instead of a view."""
+
+    status: int
+    heading: str
+    text: str
+    retry_after_s: int = 0
+
+
+def refusal_of(error: PersonaAgentError) -> Refusal:
+    """How a named failure is told."""
+    wait = error.retry_after_s if isinstance(error, TooManyRequests) else 0
+    for kinds, status, heading, text in _TOLD:
+        if isinstance(error, kinds):
+            return Refusal(status=status, heading=heading, text=text or _sentence(str(error)), retry_after_s=wait)
+    return Refusal(status=500, heading="Not available at present", text=_OPERATOR)
+
+
+def _sentence(message: str) -> str:
+    """A one-line message of ours as a sentence."""
+    return message[:1].upper() + message[1:].rstrip(".") + "."

@@ -9,9 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from personaagent.app.server.page import chat, comparing, facts, forgetting, history, memories, persona, signing, yours
-from personaagent.app.server.page.house import HEADERS, UPLOAD, Door, Endpoint, View, Visit, refuse, viewed
-from personaagent.app.server.page.refusals import Refusal
+from personaagent.app.server.page import chat, comparing, memories, persona, yours
+from personaagent.app.server.page.house import HEADERS, UPLOAD, Door, Endpoint, Refusal, View, Visit, refuse, viewed
 
 _VIEWS: Final[tuple[tuple[str, str, View], ...]] = (
     ("GET", "/me", chat.show_chat),
@@ -25,30 +24,30 @@ _VIEWS: Final[tuple[tuple[str, str, View], ...]] = (
     ("POST", "/me/pins", persona.pin),
     ("POST", "/me/pins/{pin_id}", persona.reword),
     ("POST", "/me/pins/{pin_id}/remove", persona.unpin),
-    ("GET", "/me/history", history.show_history),
-    ("GET", "/me/history/{version}", history.show_version),
-    ("POST", "/me/history/{version}/restore", history.roll_back),
+    ("GET", "/me/history", persona.show_history),
+    ("GET", "/me/history/{version}", persona.show_version),
+    ("POST", "/me/history/{version}/restore", persona.roll_back),
     ("GET", "/me/memories", memories.show_memories),
     ("GET", "/me/memories/{memory_id}", memories.show_memory),
     ("POST", "/me/memories/{memory_id}/feedback", memories.take_feedback),
-    ("GET", "/me/forget", forgetting.forget_form),
-    ("POST", "/me/forget", forgetting.forget),
-    ("GET", "/me/facts", facts.show_facts),
-    ("POST", "/me/facts", facts.tell_fact),
-    ("GET", "/me/facts/{fact_id}", facts.correct_form),
-    ("POST", "/me/facts/{fact_id}", facts.correct_fact),
-    ("POST", "/me/facts/{fact_id}/forget", facts.forget_fact),
+    ("GET", "/me/forget", memories.forget_form),
+    ("POST", "/me/forget", memories.forget),
+    ("GET", "/me/facts", memories.show_facts),
+    ("POST", "/me/facts", memories.tell_fact),
+    ("GET", "/me/facts/{fact_id}", memories.correct_form),
+    ("POST", "/me/facts/{fact_id}", memories.correct_fact),
+    ("POST", "/me/facts/{fact_id}/forget", memories.forget_fact),
     ("GET", "/me/try", comparing.try_form),
     ("POST", "/me/try", comparing.try_out),
     ("GET", "/me/data", yours.show_yours),
     ("POST", "/me/data/personalization", yours.switch),
     ("GET", "/me/data/export", yours.export),
     ("POST", UPLOAD, yours.take_in),
-    ("POST", "/me/sign-out", signing.sign_out),
+    ("POST", "/me/sign-out", yours.sign_out),
 )
 _PUBLIC: Final[tuple[tuple[str, str, View], ...]] = (
-    ("GET", "/me/sign-in", signing.sign_in_form),
-    ("POST", "/me/sign-in", signing.sign_in),
+    ("GET", "/me/sign-in", yours.sign_in_form),
+    ("POST", "/me/sign-in", yours.sign_in),
 )
 _STATIC: Final = {"page.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml", "chat.js": "text/javascript"}
 

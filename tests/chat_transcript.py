@@ -1,4 +1,4 @@
-"""Ten turns with five corrections in a real terminal: ``python docs/make_transcript.py > transcript.txt``.
+"""Ten turns with five corrections in a real terminal: ``python tests/chat_transcript.py > transcript.txt``.
 
 The endpoint is that of the environment (OPENAI_BASE_URL, PERSONAAGENT_MODEL); the home is a new one. What a user sees
 is written as it comes, with the seconds of each answer behind it and, last, which version of the persona came when.
@@ -115,7 +115,7 @@ def transcript(home: Path, environment: Mapping[str, str], lines: tuple[str, ...
         chat.text += f"[{time.monotonic() - began:.1f} s] "
     chat.say("/quit")
     chat.ended()
-    history = subprocess.run(  # noqa: S603
+    history = subprocess.run(
         [*COMMAND, "persona", "history", "--user", "ann", "--json"], env=env, capture_output=True, text=True, check=True
     )
     return f"{chat.text}\n\n{history.stdout}"

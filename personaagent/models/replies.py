@@ -1,8 +1,11 @@
-"""Tool calls that a model wrote as text: found, checked by name, and kept away from whoever reads the answer.
+"""What the text of a reply holds beside the answer: calls of tools, thinking aloud, and repetition without end.
 
-Models write them as they were trained to: JSON in one of many forms, a name in marks before its arguments
+Tool calls that a model wrote as text are found, checked by name, and kept away from whoever reads the answer. Models
+write them as they were trained to: JSON in one of many forms, a name in marks before its arguments
 (``<function=x>{…}``, ``[TOOL_CALLS]x[ARGS]{…}``), tags with parameters, or a Python call. What is looked for is what
 all of them have: a tool's name where a name stands, its arguments behind it, nothing else in the marks around both.
+
+Only a block at the very beginning is thinking; the same tags further on are what somebody asked for.
 """
 
 from __future__ import annotations
@@ -448,3 +451,79 @@ def _with(name: str, arguments: object, names: Collection[str] | None = None) ->
 
 def _made(name: str, arguments: dict[str, Any]) -> ToolCall:
     return ToolCall(name=name, args=arguments, id=None, type="tool_call")
+
+
+OPENING: Final = ("<think>", "<thinking>", "<thought>", "<reasoning>")
+_THOUGHT_CLOSING: Final = {tag: f"</{tag[1:]}" for tag in OPENING}
+_UNOPENED: Final = re.compile(r"^(?:(?!<think>).)*?</think>\s*", re.DOTALL)  # the template wrote the opening
+
+
+def without_thinking(text: str) -> str:
+    """The answer alone; empty where the thinking was cut off before it."""
+    stream = ThinkingFilter()
+    answer = stream.feed(text) + stream.end()
+    return _UNOPENED.sub("", answer, count=1) if "</think>" in answer else answer
+
+
+class ThinkingFilter:
+    """The same for a stream: give it the pieces as they come, it gives back what is answer."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._inside: str | None = None  # the tag that is to come
+        self._answering = self._thought = False
+
+    def feed(self, piece: str) -> str:
+        """What of the text so far is answer and was not given back yet."""
+        if self._answering:
+            return piece
+        self._held += piece
+        if self._inside is None:
+            begun = self._held.lstrip()
+            tag = next((tag for tag in OPENING if begun.lower().startswith(tag)), None)
+            if tag is None:
+                if any(tag.startswith(begun.lower()) for tag in OPENING):
+                    return ""  # it may still become one
+                return self._answer(self._held)
+            self._inside, self._held = _THOUGHT_CLOSING[tag], begun[len(tag) :]
+        at = self._held.lower().find(self._inside)
+        if at < 0:
+            self._held = self._held[-len(self._inside) :]
+            return ""
+        rest = self._held[at + len(self._inside) :]
+        self._inside, self._held, self._thought = None, "", True
+        return self.feed(rest)  # the answer, white space before it, or a second block
+
+    def end(self) -> str:
+        """What was held back and is answer after all."""
+        return "" if self._inside is not None or self._answering else self._answer(self._held)
+
+    def _answer(self, text: str) -> str:
+        self._answering, self._held = True, ""
+        return text.lstrip() if self._thought else text
+
+
+LOOP_WORDS = 8  # the same words again, one after the other, are a loop
+_LOOP_WORD = re.compile(r"\w+")
+_SENTENCE_END = re.compile(r"(?<!\d)[.!?…][\"'\u201d\u2019)*]*(?=\s|$)|\n|(?<=\d)[.](?=\s*$)")
+
+
+def loop_start(text: str) -> int | None:
+    """Where the text first says ``LOOP_WORDS`` words again that it has said before; None where it never does."""
+    words = list(_LOOP_WORD.finditer(text))
+    seen: set[tuple[str, ...]] = set()
+    for at in range(len(words) - LOOP_WORDS + 1):
+        said = tuple(word[0].casefold() for word in words[at : at + LOOP_WORDS])
+        if said in seen:
+            return words[at].start()
+        seen.add(said)
+    return None
+
+
+def whole_sentences(text: str, end: int | None = None) -> str:
+    """The whole sentences and lines before ``end``; where there is none, the words before it, marked as cut."""
+    text = text[:end]
+    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    if whole := text[: ends[-1]].strip() if ends else "":
+        return whole
+    return f"{text.rstrip(' ,;:-')}…" if text.strip(" ,;:-") else ""

@@ -43,7 +43,7 @@ class Reader:
         """Say who this is."""
         return f"reader-{role}"
 
-    async def card(self, role: Role) -> Card:  # noqa: ARG002
+    async def card(self, role: Role) -> Card:
         """Nothing is known of it."""
         return Card()
 
