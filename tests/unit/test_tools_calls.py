@@ -151,7 +151,7 @@ def test_real_calls_are_left_alone() -> None:
 
 def test_the_question_is_one_that_new_and_old_chat_interfaces_show_with_buttons() -> None:
     tool = calculator_tool()
-    request = approval_request([(tool, {"expression": "1"}), (tool, {"expression": "2"})])
+    request = approval_request([(tool, {"expression": "1"}, ""), (tool, {"expression": "2"}, "")])
     assert [(one["name"], one["args"]) for one in request["action_requests"]] == [
         ("calculator", {"expression": "1"}),
         ("calculator", {"expression": "2"}),
