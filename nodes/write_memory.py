@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,7 +36,7 @@ from personaagent.turn import (
     without,
     words_of,
 )
-from personaagent.types import STATEMENT_KEY, WISH, Interaction, Kept, Persona, is_statement
+from personaagent.types import STATEMENT_KEY, WISH, Interaction, Kept, Persona, ToolTrace, is_statement
 
 MAX_MESSAGE_ID = 64  # characters; a longer one is some client's own, and not kept
 DEGRADED_KEY = "degraded"  # of an interaction's metadata: what its answer had to do without
@@ -66,7 +66,7 @@ async def write_memory(
     trace = state.get("trace", [])
     if any(call.name == FORGET and call.outcome == "ok" for call in trace):
         return {"interaction_id": "", "messages": await _forgotten(state, user_id, thread_id, episodic)}
-    if trace and all(call.name == FORGET for call in trace):
+    if _only_forgets(trace):
         return {"interaction_id": ""}  # a wish to forget is not remembered in words, whatever came of it
     run = run_of(config, state["messages"])
     metadata = _metadata(state, context, config, run)
@@ -95,6 +95,10 @@ async def write_memory(
     except (InputError, StoreError) as error:
         written["degraded"] = [*state.get("degraded", []), without("feedback", error)]
     return written
+
+
+def _only_forgets(trace: Sequence[ToolTrace]) -> bool:
+    return bool(trace) and all(call.name == FORGET for call in trace)
 
 
 def _turn(state: AgentState, context: Context, **known: Any) -> Interaction:

@@ -291,7 +291,11 @@ THREADS = 2
 
 
 class ThreadedSqlite:
-    """Runs work on plain connections to one SQLite file, from any event loop; opens lazily, closes idempotently."""
+    """Runs work on plain connections to one SQLite file, from any event loop; opens lazily, closes idempotently.
+
+    A whole transaction is one trip to a thread, however many statements it has. Through an async driver every statement
+    is several trips, and on a ledger whose statements take some tens of microseconds the trips are what is waited for.
+    """
 
     def __init__(self, url: URL) -> None:
         self._url = url.set(drivername="sqlite+pysqlite")
