@@ -19,6 +19,7 @@ from personaagent.head import PREDICTED_KEY
 from personaagent.inputs import user_of
 from personaagent.labels.implicit import reaction
 from personaagent.masking import storable_text
+from personaagent.memory.about import names
 from personaagent.memory.statements import STATEMENT_KEY, WISH, is_statement
 from personaagent.ports import EpisodicMemory
 from personaagent.state import AgentState
@@ -68,8 +69,7 @@ async def write_memory(
     key = interaction_id(user_id, thread_id, str(message.id))
     if not personalized(state, context):
         return {"interaction_id": ""}
-    if ended := {call.outcome for call in state.get("trace", []) if call.name == FORGET}:
-        # whatever came of it, a wish to forget is not remembered in words
+    if ended := _wished(state):
         blanked = await _forgotten(state, user_id, thread_id, episodic) if "ok" in ended else []
         return {"interaction_id": "", "messages": blanked}
     run = run_of(config, state["messages"])
@@ -128,6 +128,16 @@ async def _inferred(earlier: Interaction, message: str, episodic: EpisodicMemory
     given = Feedback(ground_truth=found.truth, source="implicit", confidence=found.confidence)
     labelled = await episodic.feedback(earlier.user_id, earlier.id, given)
     return labelled if labelled != earlier else None
+
+
+def _wished(state: AgentState) -> set[str]:
+    """How calls to forget ended that carried out the user's wish, or tried: that is not remembered in words.
+
+    One that did not, and whose matter the message does not name, somebody else may have wished: the turn is kept.
+    """
+    calls = [call for call in state.get("trace", []) if call.name == FORGET]
+    query = query_of(state["messages"])
+    return {call.outcome for call in calls if call.outcome == "ok" or names(query, call.arguments.get("about"))}
 
 
 def _spoken_of(state: AgentState, kept: Kept) -> Interaction | None:
