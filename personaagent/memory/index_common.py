@@ -38,7 +38,7 @@ _SPACED = re.compile(r"\+?\d[\d()/.-]* [\d ()/.-]{3,}\d")  # +49 (151) 234 567
 LONG = 10  # digits of a number that is found by its last ones too: +49 151 234567 is 0151 234567
 TAIL = 8
 _YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})[-/.年](\d\d?)[-/.月](\d\d?)(?!\d)")
-_YEAR_LAST = re.compile(r"(?<!\d)(\d\d?)[-/.] ?(\d\d?)[-/.] ?(\d{4})(?!\d)")
+_YEAR_LAST = re.compile(r"(?<!\d)(\d\d?)([-/.]) ?(\d\d?)[-/.] ?(\d{4})(?!\d)")
 _OF = r"(?: of| de| del| di)? "
 _DAY_NAMED = re.compile(rf"(?<!\d)(\d\d?)(?:st|nd|rd|th|\.|er)?{_OF}([^\W\d_]{{3,}})\.?,?{_OF}(\d{{4}})(?!\d)")
 _MONTH_FIRST = re.compile(r"([^\W\d_]{3,})\.? (\d\d?)(?:st|nd|rd|th)?,? (\d{4})(?!\d)")
@@ -188,10 +188,10 @@ def _digits(text: str) -> str:
 
 
 def _dates(text: str) -> list[str]:
-    """The days that are named, as 20260312; one that can be read two ways is both."""
+    """The days that are named, as 20260312; one with strokes, which is read two ways, is both."""
     days = [(int(y), int(m), int(d)) for y, m, d in _YEAR_FIRST.findall(text)]
-    for day, month, year in _YEAR_LAST.findall(text):
-        days += [(int(year), int(month), int(day)), (int(year), int(day), int(month))]
+    for day, sign, month, year in _YEAR_LAST.findall(text):
+        days += [(int(year), int(month), int(day))] + [(int(year), int(day), int(month))] * (sign == "/")
     plain = skeleton(text)
     named = _DAY_NAMED.findall(plain) + [(day, name, year) for name, day, year in _MONTH_FIRST.findall(plain)]
     days += [(int(year), _MONTHS.get(name[:4]) or _MONTHS.get(name[:3]) or 0, int(day)) for day, name, year in named]
