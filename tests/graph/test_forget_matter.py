@@ -84,7 +84,7 @@ async def test_where_nothing_has_the_words_nobody_is_asked_and_nothing_is_kept(b
     services = build(ScriptedModels("ok"))
     graph = build_agent(services).compile(checkpointer=InMemorySaver())
     out = await said(graph, "Which film tonight?", ASKED)
-    assert "nothing that is remembered has these words" in out["answer"]
+    assert out["answer"].startswith("Nothing that is remembered has these words")
     assert "divorce" not in await kept(services)
     alone = (
         await build_agent(services)
