@@ -103,7 +103,8 @@ async def _forgetting(state: RespondState, runtime: Runtime[Context], actions: A
     if not isinstance(done, ToolMessage) or done.tool_call_id != BY_RULE:
         return {}
     trace = state["trace"][-1]
-    answer = NOT_FORGOTTEN if trace.outcome == "rejected" else trace.brief
+    told = trace.brief.removeprefix(f"{FORGET} failed: ")
+    answer = NOT_FORGOTTEN if trace.outcome == "rejected" else told[:1].upper() + told[1:]
     return {"messages": [AIMessage(answer)], "answer": answer, "steps": 1}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from personaagent.head import PREDICTED_KEY
 from personaagent.inputs import Feedback, user_of
 from personaagent.labels.implicit import reaction
 from personaagent.masking import storable_text
+from personaagent.memory.about import names
 from personaagent.ports import EpisodicMemory
 from personaagent.state import AgentState
 from personaagent.tools.forget import NAME as FORGET
@@ -36,7 +37,7 @@ from personaagent.turn import (
     without,
     words_of,
 )
-from personaagent.types import STATEMENT_KEY, WISH, Interaction, Kept, Persona, ToolTrace, is_statement
+from personaagent.types import STATEMENT_KEY, WISH, Interaction, Kept, Persona, is_statement
 
 MAX_MESSAGE_ID = 64  # characters; a longer one is some client's own, and not kept
 DEGRADED_KEY = "degraded"  # of an interaction's metadata: what its answer had to do without
@@ -63,11 +64,9 @@ async def write_memory(
     key, thread_id, path = place_of(state["messages"], user_id, config)
     if not personalized(state, context):
         return {"interaction_id": ""}
-    trace = state.get("trace", [])
-    if any(call.name == FORGET and call.outcome == "ok" for call in trace):
-        return {"interaction_id": "", "messages": await _forgotten(state, user_id, thread_id, episodic)}
-    if _only_forgets(trace):
-        return {"interaction_id": ""}  # a wish to forget is not remembered in words, whatever came of it
+    if ended := _wished(state):
+        blanked = await _forgotten(state, user_id, thread_id, episodic) if "ok" in ended else []
+        return {"interaction_id": "", "messages": blanked}
     run = run_of(config, state["messages"])
     metadata = _metadata(state, context, config, run)
     interaction = _turn(state, context, id=key, user_id=user_id, thread_id=thread_id, metadata=metadata)
@@ -97,10 +96,6 @@ async def write_memory(
     return written
 
 
-def _only_forgets(trace: Sequence[ToolTrace]) -> bool:
-    return bool(trace) and all(call.name == FORGET for call in trace)
-
-
 def _turn(state: AgentState, context: Context, **known: Any) -> Interaction:
     choices = tuple(context.choices or ())
     return Interaction(
@@ -128,6 +123,16 @@ async def _inferred(earlier: Interaction, message: str, episodic: EpisodicMemory
     given = Feedback(ground_truth=found.truth, source="implicit", confidence=found.confidence)
     labelled = await episodic.feedback(earlier.user_id, earlier.id, given)
     return labelled if labelled != earlier else None
+
+
+def _wished(state: AgentState) -> set[str]:
+    """How calls to forget ended that carried out the user's wish, or tried: that is not remembered in words.
+
+    One that did not, and whose matter the message does not name, somebody else may have wished: the turn is kept.
+    """
+    calls = [call for call in state.get("trace", []) if call.name == FORGET]
+    query = query_of(state["messages"])
+    return {call.outcome for call in calls if call.outcome == "ok" or names(query, call.arguments.get("about"))}
 
 
 def _spoken_of(state: AgentState, kept: Kept) -> Interaction | None:

@@ -20,8 +20,8 @@ class Forgetting(Protocol):
     async def show(self, user_id: str, fact_id: str, about: str) -> str:
         """What would go, in lines. Raises UnknownFact, or UnknownInteraction where nothing would."""
 
-    async def forget(self, user_id: str, fact_id: str) -> int:
-        """Delete a fact; returns how many records went. Raises UnknownFact."""
+    async def forget(self, user_id: str, fact_id: str, *, said_too: bool = False) -> int:
+        """Delete a fact, and the messages it was said in; returns how many records went. Raises UnknownFact."""
 
     async def forget_about(self, user_id: str, about: str) -> str:
         """Delete what has all words of a matter; returns what went, without naming it."""
@@ -50,7 +50,7 @@ def forget_tool(forgetting: Forgetting) -> ToolSpec:
     async def run(call: ToolCall) -> str:
         if about := str(call.arguments["about"]):
             return await forgetting.forget_about(call.user_id, about)
-        count = await forgetting.forget(call.user_id, str(call.arguments["fact_id"]))
+        count = await forgetting.forget(call.user_id, str(call.arguments["fact_id"]), said_too=True)
         return f"Forgotten: {count} {'record' if count == 1 else 'records'}."
 
     async def preview(call: ToolCall) -> str:

@@ -182,7 +182,7 @@ async def _index(settings: Settings, services: Services) -> Check:
     detail = f"{kind}, opens; {points} memories"
     if abs(points - kept) > waiting:
         more = "restore the ledger's backup where it was lost, else " if points > kept else ""
-        mend = f"{more}run `personaagent memory reindex`"
+        mend = f"{more}run `personaagent memory reindex`, which names what the embedder refuses"
         return Check("index", "warn", f"{detail}, but {kept} are in the ledger", mend)
     return Check("index", "ok", detail)
 

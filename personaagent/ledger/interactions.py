@@ -91,7 +91,9 @@ class Interactions:
             stored, new = next((past for past in newest if again(past)), None), False
             if stored is None:
                 ahead = connection.scalar(_AHEAD, {**mine, "at": row["created_at"], "most": row["created_at"] + DAY})
-                stored, new = put(connection, row if ahead is None else {**row, "created_at": ahead + 1})
+                # in its thread it comes last however far a clock was set back
+                last = max([ahead or 0, *(to_micros(past.created_at) for past in newest)])
+                stored, new = put(connection, {**row, "created_at": max(row["created_at"], last + 1)})
                 if not new and stored.response != turn.response:
                     stored = renewed(connection, stored, turn)
                 newest = sorted([stored, *newest], key=lambda i: i.created_at, reverse=True) if new else newest

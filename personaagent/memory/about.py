@@ -55,6 +55,14 @@ class About:
         return self._terms[word]
 
 
+def names(message: str, matter: object) -> bool:
+    """Whether the message names that matter."""
+    try:
+        return isinstance(matter, str) and message in About(matter)
+    except InputError:
+        return False
+
+
 def _language(words: list[str]) -> str:
     """The language with the most stop words among them; not one that has all of them there where English has not.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
@@ -21,6 +22,7 @@ from personaagent.ledger.database import Meta
 from personaagent.ledger.tables import to_micros
 from personaagent.memory.indexer import Indexer, Progress
 from personaagent.ports import Embedder, Hit, Point, VectorIndex, Vectors, Where
+from personaagent.text import CJK, skeleton
 
 if TYPE_CHECKING:
     import qdrant_edge
@@ -33,8 +35,29 @@ RRF_K = 60  # the usual damping: one first place weighs as much as two places ar
 MIN_DEPTH = 32  # candidates a leg: enough for a second opinion on k results, cheap to hand over
 
 SHORTEST_CODE = 3  # characters; a shorter number counts things and names none
-_CODE = re.compile(r"[^\W_]+(?:[-./:_#]+[^\W_]+)*")  # 4242, A-17/3, 2026-03-12, 12:30
+_LETTER = rf"[^\W_{CJK}\u0e00-\u0e7f]"  # or digit; scripts without spaces stand right beside a code
+_CODE = re.compile(rf"{_LETTER}+(?:[-./:_#]+{_LETTER}+)*")  # 4242, A-17/3, 2026-03-12, 12:30
 _SPACED = re.compile(r"\+?\d[\d()/.-]* [\d ()/.-]{3,}\d")  # +49 (151) 234 567
+
+LONG = 10  # digits of a number that is found by its last ones too: +49 151 234567 is 0151 234567
+TAIL = 8
+_YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})[-/.年](\d\d?)[-/.月](\d\d?)(?!\d)")
+_YEAR_LAST = re.compile(r"(?<!\d)(\d\d?)([-/.]) ?(\d\d?)[-/.] ?(\d{4})(?!\d)")
+_OF = r"(?: of| de| del| di)? "
+_DAY_NAMED = re.compile(rf"(?<!\d)(\d\d?)(?:st|nd|rd|th|\.|er)?{_OF}([^\W\d_]{{3,}})\.?,?{_OF}(\d{{4}})(?!\d)")
+_MONTH_FIRST = re.compile(r"([^\W\d_]{3,})\.? (\d\d?)(?:st|nd|rd|th)?,? (\d{4})(?!\d)")
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        (
+            "jan ene gen янв", "feb fev фев", "mar mrt maa мар", "apr avr abr апр", "may mai mei mag маи",
+            "jun juin giu июн", "jul juil lug июл", "aug ago aou авг", "sep set сен", "oct okt ott out окт",
+            "nov ноя", "dec dez dic дек",
+        ),
+        start=1,
+    )
+    for name in names.split()
+}  # fmt: skip
 
 Key = TypeVar("Key", str, int)  # what a leg knows a point by
 
@@ -138,12 +161,18 @@ def query_terms(text: str) -> tuple[list[int], list[float]]:
 def code_terms(text: str) -> tuple[list[int], list[float]]:
     """Hashed terms of the numbers, dates, codes and telephone numbers in a text, which are no words to BM25, weight 1.
 
-    A text that has one of them is found by it, however alike the others are. They are the same with other separators.
+    A text that has one of them is found by it, however alike the others are. They are the same with other separators,
+    with the digits of other scripts, a date in any notation, a telephone number with or without its country.
     Of a long number in parts the whole and its longest part count: area codes name nobody.
     """
+    if not re.search(r"\d", text):
+        return [], []
+    text = _digits(text)
+    found = set(_dates(text))
     for number in _SPACED.findall(text):
         text = text.replace(number, max(re.split(r"\D+", number), key=len) + " " + re.sub(r"\D", "", number))
-    found = {"".join(filter(str.isalnum, code)) for code in _CODE.findall(text)}
+    found |= {"".join(filter(str.isalnum, code)) for code in _CODE.findall(text)}
+    found |= {re.sub(r"\D", "", code)[-TAIL:] for code in found if sum(map(str.isdigit, code)) >= LONG}
     codes = sorted(code.casefold() for code in found if len(code) >= SHORTEST_CODE and any(map(str.isdigit, code)))
     indices = sorted({int.from_bytes(sha256(f"code {code}".encode()).digest()[:4]) for code in codes})
     return indices, [1.0] * len(indices)
@@ -151,6 +180,26 @@ def code_terms(text: str) -> tuple[list[int], list[float]]:
 
 def _utf8(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
+
+
+def _digits(text: str) -> str:
+    """The text with its digits as ASCII has them."""
+    if text.isascii():
+        return text
+    return "".join(
+        c if (n := unicodedata.decimal(c, None)) is None else str(n) for c in unicodedata.normalize("NFKC", text)
+    )
+
+
+def _dates(text: str) -> list[str]:
+    """The days that are named, as 20260312; one with strokes, which is read two ways, is both."""
+    days = [(int(y), int(m), int(d)) for y, m, d in _YEAR_FIRST.findall(text)]
+    for day, sign, month, year in _YEAR_LAST.findall(text):
+        days += [(int(year), int(month), int(day))] + [(int(year), int(day), int(month))] * (sign == "/")
+    plain = skeleton(text)
+    named = _DAY_NAMED.findall(plain) + [(day, name, year) for name, day, year in _MONTH_FIRST.findall(plain)]
+    days += [(int(year), _MONTHS.get(name[:4]) or _MONTHS.get(name[:3]) or 0, int(day)) for day, name, year in named]
+    return [f"{year}{month:02}{day:02}" for year, month, day in days if 1 <= month <= 12 and 1 <= day <= 31]
 
 
 def stem(word: str, language: str) -> int:

@@ -8,14 +8,18 @@ sample, judge, statistic or demonstration holds it, and a search passes it over,
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from personaagent.errors import InvalidFact, UnknownFact, UnknownInteraction
+from personaagent.labels.statistics import STATISTICS
 from personaagent.ledger.facts import MAX_FACT_CHARS, Facts
 from personaagent.masking import storable_text
-from personaagent.memory.forgetting import Forgetter, Selection
+from personaagent.memory.about import names, said
+from personaagent.memory.forgetting import LINE_CHARS, Forgetter, Selection
 from personaagent.ports import EpisodicMemory, Where
+from personaagent.text import one_line
 from personaagent.types import STATEMENT_KEY, Fact, FactOperation, Interaction, is_statement
 
 TURN = timedelta(hours=1)  # within which the turn that a statement was made in is written
@@ -39,18 +43,16 @@ class Statements:
         await self._holding(user_id, fact_id)
         return await self._state(user_id, text, fact_id)
 
-    async def forget(self, user_id: str, fact_id: str) -> int:
+    async def forget(self, user_id: str, fact_id: str, *, said_too: bool = False) -> int:
         """Delete a fact for good, with the statements that only it stands on; returns how many records went.
 
-        Raises UnknownFact.
+        ``said_too``: and the messages in which the user said it in passing. Raises UnknownFact.
         """
         fact = await self._holding(user_id, fact_id)
-        evidence = [await self._episodic.get(user_id, key) for key in fact.evidence]
-        said = [interaction for interaction in evidence if is_statement(interaction)]
-        statements = [i.id for i in said] + [i.id for one in said for i in await self._turns(user_id, one)]
+        gone_with = await self._said(user_id, fact, in_passing=said_too)
         gone = await self._facts.delete(user_id, fact_id)
-        if statements:
-            report = await self._forgetter.forget(user_id, Selection(ids=tuple(statements)))
+        if gone_with:
+            report = await self._forgetter.forget(user_id, Selection(ids=tuple(i.id for i in gone_with)))
             gone += len(report.interactions)
         return gone
 
@@ -60,7 +62,10 @@ class Statements:
         Raises UnknownFact; UnknownInteraction where nothing would go, InputError where the matter has no word.
         """
         if not about:
-            return f"fact: {(await self._holding(user_id, fact_id)).text}"
+            fact = await self._holding(user_id, fact_id)
+            told = [i.query for i in await self._said(user_id, fact, in_passing=True)]
+            lines = dict.fromkeys(one_line(text, LINE_CHARS) for text in told)
+            return "\n".join([f"fact: {fact.text}", *(f"said: {line}" for line in lines)])
         seen = await self._forgetter.preview(user_id, Selection(about=about))
         if not seen:
             near = "".join(f"\n- {text}" for text in seen.near)
@@ -82,7 +87,7 @@ class Statements:
         if replaced is None and (known := await self._known(user_id, text)):
             return known
         now = datetime.now(UTC)
-        said = await self._episodic.append(
+        kept = await self._episodic.append(
             user_id,
             Interaction(
                 id=str(uuid4()),
@@ -95,15 +100,15 @@ class Statements:
         operation = FactOperation(
             kind="supersede" if replaced else "add",
             fact_id=replaced,
-            text=said.query,
-            evidence=(said.id,),
+            text=kept.query,
+            evidence=(kept.id,),
             confidence=1.0,
             source="user",
         )
         through = await self._facts.through(user_id)
-        added = await self._facts.apply(user_id, [operation], through=through or said.created_at)
+        added = await self._facts.apply(user_id, [operation], through=through or kept.created_at)
         if not added:  # the fact to be replaced, or the statement itself, was forgotten meanwhile
-            await self._forgetter.forget(user_id, Selection(ids=(said.id,)))
+            await self._forgetter.forget(user_id, Selection(ids=(kept.id,)))
             raise _unknown(replaced)
         return added[0].id
 
@@ -111,6 +116,15 @@ class Statements:
         """The user's own fact that says the same already."""
         same = (f.id for f in await self._facts.holding(user_id) if f.source == "user" and f.text == text)
         return next(same, None)
+
+    async def _said(self, user_id: str, fact: Fact, *, in_passing: bool) -> list[Interaction]:
+        """The statements that it stands on, with their turns; ``in_passing``: what else the user said it in, too."""
+        evidence = [await self._episodic.get(user_id, key) for key in fact.evidence]
+        stated = [interaction for interaction in evidence if is_statement(interaction)]
+        turns = [turn for one in stated for turn in await self._turns(user_id, one)]
+        matter = _OF_USER.sub("", fact.text) if in_passing and fact.source != STATISTICS else None
+        passing = [i for i in evidence if i not in stated and names(said(i), matter)]
+        return [*stated, *turns, *passing]
 
     async def _turns(self, user_id: str, statement: Interaction) -> list[Interaction]:
         """The turns in which a tool was asked to keep that statement."""
@@ -129,15 +143,16 @@ class Statements:
 
 
 _TOOLS = {"remember", "correct"}
+_OF_USER = re.compile(r"^the user(?:'s)?\s+", re.IGNORECASE)  # as facts begin, and nobody speaks
 _PLURALS = {"memory": "memories", "fact": "facts"}
 
 
 def _sayable(text: str) -> str:
     """The statement as it will be stored, secrets masked, which may make it longer; raises InvalidFact."""
-    said = storable_text(text).strip()
-    if not said or len(said) > MAX_FACT_CHARS:
-        raise InvalidFact(f"a fact has 1 to {MAX_FACT_CHARS} characters, this one {len(said)}: say it shorter")
-    return said
+    kept = storable_text(text).strip()
+    if not kept or len(kept) > MAX_FACT_CHARS:
+        raise InvalidFact(f"a fact has 1 to {MAX_FACT_CHARS} characters, this one {len(kept)}: say it shorter")
+    return kept
 
 
 def _unknown(fact_id: str | None) -> UnknownFact:

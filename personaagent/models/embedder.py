@@ -185,6 +185,7 @@ def _verified(path: Path, sha256: str) -> Path:
 
 TEXTS_A_REQUEST = 64
 SHORTEST_CUT = 200  # characters; what is refused even so is not too long
+REFUSED = {400, 413, 422}  # the texts themselves: wrong, or too long
 _TOO_LONG = re.compile(r"too (?:long|large|many tokens)|maximum (?:context|sequence|input)|exceeds?\b.*\btokens", re.I)
 BLANK = "(empty)"  # endpoints refuse an empty input
 
@@ -279,9 +280,7 @@ class EndpointEmbedder:
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise ModelDenied(f"{self._where} refuses the key for {self._model}: check OPENAI_API_KEY") from error
         except openai.APIError as error:
-            if isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError) or _TOO_LONG.search(
-                str(error)
-            ):
+            if getattr(error, "status_code", None) in REFUSED or _TOO_LONG.search(str(error)):
                 raise ModelRefused(
                     f"{self._where} refuses to embed with {self._model} ({error.message[:200]}): "
                     "check PERSONAAGENT_EMBEDDING_MODEL"

@@ -46,6 +46,41 @@ async def test_a_memory_is_found_by_its_code(tmp_path: Path, kind: str) -> None:
     assert [recalls[0].interaction.id for recalls in found] == [str(n) for n in range(0, 200, 4)]
 
 
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("我的台灯订单号是362881", "订单362881是什么"),
+        ("注文番号は３６２８８１です", "362881の注文は何ですか"),
+        ("رقم الطلب ٣٦٢٨٨١", "ما هو الطلب 362881"),
+        ("เลขที่สั่งซื้อ362881ของฉัน", "362881"),
+        ("The shop has +49 348 9458955", "Who is 03489458955?"),
+        ("I paid to DE35 6087 7242 4624 5151 30", "What is DE35608772424624515130?"),
+        ("I bought it on 2024-03-26", "What did I buy on 26 March 2024?"),
+        ("I bought it on March 26th, 2024", "2024/3/26"),
+        ("Am 26.03.2024 gekauft", "Was war am 26. März 2024?"),
+        ("Acheté le 26/03/2024", "le 26 mars 2024"),
+        ("1er juillet 2024", "2024-07-01"),
+        ("El 26 de marzo de 2024", "26.3.2024"),
+        ("26 марта 2024", "26-03-2024"),
+        ("我在2024年3月26日买的", "2024-03-26"),
+    ],
+)
+def test_a_code_is_found_beside_other_scripts_in_other_digits_and_in_other_notations(said: str, asked: str) -> None:
+    assert set(code_terms(said)[0]) & set(code_terms(asked)[0])
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("on 2024-03-26", "on 26 April 2024"),
+        ("+49 151 2000037", "0151 2000074"),
+        ("订单号是362881", "订单362882是什么"),
+    ],
+)
+def test_another_code_is_another(said: str, asked: str) -> None:
+    assert not set(code_terms(said)[0]) & set(code_terms(asked)[0])
+
+
 def test_a_code_is_the_same_with_other_separators_and_words_are_none() -> None:
     assert code_terms("4242")[0]
     assert set(code_terms("call +49 (151) 234-567")[0]) & set(code_terms("+49 151 234567")[0])

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from memory_house import House, opened, uid
+from memory_house import House, episode, opened, uid
 from personaagent.errors import InvalidFact, UnknownFact
 from personaagent.ledger.facts import MAX_FACT_CHARS
 from personaagent.memory.statements import Statements
-from personaagent.types import Interaction, ToolTrace, is_statement
+from personaagent.types import FactOperation, Interaction, ToolTrace, is_statement
 
 TOO_LONG = "x" * (MAX_FACT_CHARS + 1)
 KEY = "sk-proj-" + "Ab1" * 14  # a secret, whose mask counts in its place
@@ -96,3 +97,20 @@ async def test_forgetting_takes_the_turn_that_the_statement_was_made_in(house: H
     assert await house.episodic.search("ann", "peanuts", 4) == [] or (
         "peanut" not in (await house.episodic.search("ann", "peanuts", 4))[0].interaction.query
     )
+
+
+async def test_forgetting_what_was_said_in_passing_takes_the_messages_that_say_it(house: House) -> None:
+    rows = [
+        episode(1, query="What can I cook? I'm allergic to peanuts."),
+        episode(2, query="My throat swells up after satay, why?"),
+    ]
+    await house.episodic.append_many("ann", rows)
+    add = FactOperation(kind="add", text="The user is allergic to peanuts.", evidence=(uid(1), uid(2)))
+    (fact,) = await house.facts.apply("ann", [add], through=rows[-1].created_at)
+    kept = statements(house)
+    assert await kept.show("ann", fact.id, "") == f"fact: {fact.text}\nsaid: {rows[0].query}"
+    assert await kept.forget("ann", fact.id, said_too=True) == 2
+    assert [i.query for i in await house.interactions.newest("ann", 9)] == [rows[1].query]
+    (fact,) = await house.facts.apply("ann", [replace(add, evidence=(uid(2),))], through=rows[-1].created_at)
+    assert await kept.forget("ann", fact.id) == 1
+    assert await house.interactions.count("ann") == 1  # on the page a fact goes alone

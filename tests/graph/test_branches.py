@@ -243,7 +243,10 @@ async def test_half_an_answer_is_never_implicitly_true(build: Build) -> None:
     assert [i.ground_truth for i in await chat.all()] == [None, None]
 
 
-async def test_a_clock_that_is_set_back_reverses_no_order(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("hours", [2, 30, 24 * 400])
+async def test_a_clock_that_is_set_back_reverses_no_order(
+    build: Build, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
     services = build(answering("rock", "fine"))
     chat = Chat(services)
     await chat.ask("Which music?")
@@ -251,7 +254,7 @@ async def test_a_clock_that_is_set_back_reverses_no_order(build: Build, monkeypa
     class Back(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> datetime:
-            return datetime.now(UTC) - timedelta(hours=2)
+            return datetime.now(UTC) - timedelta(hours=hours)
 
     monkeypatch.setattr("personaagent.nodes.write_memory.datetime", Back)
     await chat.ask("No, I meant jazz")

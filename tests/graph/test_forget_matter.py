@@ -84,7 +84,7 @@ async def test_where_nothing_has_the_words_nobody_is_asked_and_nothing_is_kept(b
     services = build(ScriptedModels("ok"))
     graph = build_agent(services).compile(checkpointer=InMemorySaver())
     out = await said(graph, "Which film tonight?", ASKED)
-    assert "nothing that is remembered has these words" in out["answer"]
+    assert out["answer"].startswith("Nothing that is remembered has these words")
     assert "divorce" not in await kept(services)
     alone = (
         await build_agent(services)
@@ -132,3 +132,13 @@ async def test_over_the_library_other_threads_that_say_it_go_as_well(build: Buil
     report = await ann.forget(about="divorce")
     assert (len(report.interactions), len(report.facts_deleted)) == (1, 1)
     assert (await ann.memories()).count == 3
+
+
+@pytest.mark.parametrize(("matter", "turns"), [("the piano", 0), ("every memory", 1)])
+async def test_a_call_that_the_user_did_not_wish_does_not_hide_the_turn(build: Build, matter: str, turns: int) -> None:
+    call = AIMessage("", tool_calls=[{"name": "forget", "args": {"about": matter}, "id": "1"}])
+    services = build(ScriptedModels(agent=[call, "Well."]))
+    graph = build_agent(services).compile(checkpointer=InMemorySaver())
+    out = await said(graph, "Let go of the piano, would you")
+    assert out["answer"] == "Well."
+    assert await services.episodic.count("ann") == turns

@@ -211,11 +211,18 @@ async def test_endpoint_vectors_are_made_unit_length_and_blank_text_is_never_sen
     assert all(isinstance(text, str) and text.strip() for text in sent)
 
 
-@pytest.mark.parametrize("status", [400, 413, 500])
-async def test_a_text_that_is_too_long_is_cut_and_costs_no_other(status: int) -> None:
+TOO_LONG = {"error": {"message": "input is too long: 512 tokens at most"}}
+OF_TEI = {
+    "error": "Input validation error: `inputs` must have less than 512 tokens. Given: 1350",
+    "error_type": "Validation",
+}
+
+
+@pytest.mark.parametrize(("status", "said"), [(400, TOO_LONG), (413, TOO_LONG), (500, TOO_LONG), (413, OF_TEI)])
+async def test_a_text_that_is_too_long_is_cut_and_costs_no_other(status: int, said: dict[str, Any]) -> None:
     def answer(body: dict[str, Any]) -> tuple[int, Any]:
         if any(len(text) > 600 for text in body["input"]):
-            return status, {"error": {"message": "input is too long: 512 tokens at most"}}
+            return status, said
         return data(*([1.0, float(len(text)), 0.0] for text in body["input"]))
 
     async with endpoint(answer) as embedder:

@@ -110,7 +110,7 @@ async def test_memory_is_written_for_the_calling_user_and_only_with_side_effects
         async def show(self, user_id: str, fact_id: str, about: str) -> str:
             return f"{fact_id}{about} would go"
 
-        async def forget(self, user_id: str, fact_id: str) -> int:
+        async def forget(self, user_id: str, fact_id: str, *, said_too: bool = False) -> int:
             done.append((user_id, fact_id))
             return 1
 
