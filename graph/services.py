@@ -25,6 +25,7 @@ from personaagent.ledger.meta import Meta
 from personaagent.ledger.outbox import Outbox
 from personaagent.ledger.turns import Known, Turns
 from personaagent.ledger.users import Users
+from personaagent.ledger.waiting import WaitingTurns
 from personaagent.limits import Limiter
 from personaagent.memory.backlog import Backlog
 from personaagent.memory.earnest import tells
@@ -101,6 +102,7 @@ class Services:
         self.candidates = Candidates(self.database)
         self.challengers = Challengers(self.database)
         self.critiques = Critiques(self.database)
+        self.waiting = WaitingTurns(self.database)
         self.meta = Meta(self.database)
         self._salt: str | None = None
         self.index = CheckedIndex(_index(self.settings, self.embedder), self.meta, self.embedder, self.outbox.refill)
