@@ -35,10 +35,11 @@ from personaagent.turn import (
     turn_start,
     without,
 )
-from personaagent.types import Interaction, Persona
+from personaagent.types import Interaction, Kept, Persona
 
 FORGOTTEN = "[forgotten]"
 MAX_MESSAGE_ID = 64  # characters; a longer one is some client's own, and not kept
+LOST = "feedback: {} that waited for memory spoke of no answer that is there, and is dropped"
 DEGRADED_KEY = "degraded"  # of an interaction's metadata: what its answer had to do without
 
 
@@ -79,7 +80,7 @@ async def write_memory(
             await note_turn(user_id, context, kept.unread, interaction.query)
     except StoreError as error:
         return {"interaction_id": key, "degraded": [*state.get("degraded", []), without("write", error)]}
-    written: dict[str, Any] = {"interaction_id": kept.turn.id}
+    written: dict[str, Any] = {"interaction_id": kept.turn.id, **_lost(state, kept)}
     if kept.before is None or state.get("statement"):
         return written
     try:
@@ -89,8 +90,14 @@ async def write_memory(
             await note_label(user_id, context)
             await watch(user_id)
     except (InputError, StoreError) as error:
-        written["degraded"] = [*state.get("degraded", []), without("feedback", error)]
+        notes = written.get("degraded", state.get("degraded", []))
+        written["degraded"] = [*notes, without("feedback", error)]
     return written
+
+
+def _lost(state: AgentState, kept: Kept) -> dict[str, Any]:
+    """The notes with one on feedback that had no place, where there was some."""
+    return {"degraded": [*state.get("degraded", []), LOST.format(kept.lost)]} if kept.lost else {}
 
 
 def _turn(state: AgentState, context: Context, **known: Any) -> Interaction:
