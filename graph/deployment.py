@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from langgraph.checkpoint.serde import _msgpack
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from pydantic import TypeAdapter
@@ -14,6 +15,11 @@ from personaagent.graph.agent import build_agent
 from personaagent.graph.alignment import build_alignment
 from personaagent.graph.feedback import build_feedback
 from personaagent.graph.services import default_services
+from personaagent.state import STATE_TYPES
+
+# langgraph-api reads no `checkpointer.serde.allowed_msgpack_modules` of langgraph.json (langgraph#7695): it warns of
+# these types, and takes them for plain data where LANGGRAPH_STRICT_MSGPACK is set
+_msgpack.SAFE_MSGPACK_TYPES |= {(one.__module__, one.__name__) for one in STATE_TYPES}
 
 
 class ServedGraph(CompiledStateGraph[Any, Context, Any, Any]):

@@ -20,6 +20,7 @@ from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.queues import Jobs, Outbox
 from personaagent.ledger.turns import Known, Turns
 from personaagent.ledger.users import Budget, Grants, Users
+from personaagent.ledger.waiting import WaitingTurns
 from personaagent.limits import Limiter
 from personaagent.memory.earnest import tells
 from personaagent.memory.episodic import LedgerEpisodicMemory
@@ -92,6 +93,7 @@ class Services:
         self.candidates = Candidates(self.database)
         self.challengers = Challengers(self.database)
         self.critiques = Critiques(self.database)
+        self.waiting = WaitingTurns(self.database)
         self.meta = Meta(self.database)
         self._salt: str | None = None
         self.index = CheckedIndex(_index(self.settings, self.embedder), self.meta, self.embedder, self.outbox.refill)

@@ -40,6 +40,7 @@ from personaagent.turn import (
 from personaagent.types import STATEMENT_KEY, WISH, Interaction, Kept, Persona, is_statement
 
 MAX_MESSAGE_ID = 64  # characters; a longer one is some client's own, and not kept
+LOST = "feedback: {} that waited for memory spoke of no answer that is there, and is dropped"
 DEGRADED_KEY = "degraded"  # of an interaction's metadata: what its answer had to do without
 
 
@@ -81,7 +82,7 @@ async def write_memory(
             await note_turn(user_id, context, kept.unread, interaction.query)
     except StoreError as error:
         return {"interaction_id": key, "degraded": [*state.get("degraded", []), without("write", error)]}
-    written: dict[str, Any] = {"interaction_id": kept.turn.id}
+    written: dict[str, Any] = {"interaction_id": kept.turn.id, **_lost(state, kept)}
     earlier = _spoken_of(state, kept)
     if earlier is None:
         return written
@@ -92,8 +93,14 @@ async def write_memory(
             await note_label(user_id, context)
             await watch(user_id)
     except (InputError, StoreError) as error:
-        written["degraded"] = [*state.get("degraded", []), without("feedback", error)]
+        notes = written.get("degraded", state.get("degraded", []))
+        written["degraded"] = [*notes, without("feedback", error)]
     return written
+
+
+def _lost(state: AgentState, kept: Kept) -> dict[str, Any]:
+    """The notes with one on feedback that had no place, where there was some."""
+    return {"degraded": [*state.get("degraded", []), LOST.format(kept.lost)]} if kept.lost else {}
 
 
 def _turn(state: AgentState, context: Context, **known: Any) -> Interaction:

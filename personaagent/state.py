@@ -15,15 +15,26 @@ from personaagent.pace import Pace
 from personaagent.types import (
     Candidate,
     Challenger,
+    Clause,
     Critique,
+    Fact,
     Interaction,
     Persona,
     Recall,
+    Section,
     Simulation,
     TextualLoss,
     ToolTrace,
+    Turn,
     UserProfile,
+    Verdict,
 )
+
+# what the states are made of, so that it may come back out of a checkpoint; langgraph.json names the same
+STATE_TYPES = (
+    Candidate, Challenger, Clause, Critique, Fact, Interaction, Pace, Persona, Recall, Section, Simulation,
+    TextualLoss, ToolTrace, Turn, UserProfile, Verdict,
+)  # fmt: skip
 
 
 class AgentInput(TypedDict):

@@ -100,13 +100,15 @@ class Kept:
     """What became of a turn: the interaction as it is stored (that of an earlier attempt, where there was one).
 
     ``before`` is the one before it in its thread; None where this is not the thread's newest. ``unread`` is how many of
-    the user's interactions semantic memory has not read.
+    the user's interactions semantic memory has not read, ``lost`` how many pieces of their feedback waited for the
+    ledger and had no place in it.
     """
 
     turn: Interaction
     new: bool
     before: Interaction | None = None
     unread: int = 0
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,6 +168,13 @@ async def _unread(services: Services) -> Check:
 
 async def _spool(spool: Spool) -> Check:
     waiting, oldest = await spool.depth(), await spool.oldest()
+    if not waiting and (lost := await spool.lost()):
+        detail = (
+            f"nothing waits for the ledger; feedback that waited was dropped ({len(lost)}), because the answer that it "
+            f"names is not there, the newest of {lost[-1]:%Y-%m-%d %H:%M} UTC"
+        )
+        mend = "the log names it; give the feedback again, with an id of `personaagent memory list`"
+        return Check(name="spool", status="warn", detail=detail, mend=mend)
     if not waiting:
         return Check("spool", "ok", "nothing waits for the ledger")
     since = "" if oldest is None else f", the oldest since {oldest:%Y-%m-%d %H:%M} UTC"

@@ -19,7 +19,7 @@ from personaagent.errors import LedgerUnavailable
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-HEAD = "0007"
+HEAD = "0008"
 T = TypeVar("T")
 _LOCK = 7_204_611  # any number: Postgres names advisory locks by one
 _one_at_a_time = threading.Lock()  # alembic's operations are of the whole process, whatever ledger they are for

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -216,6 +217,16 @@ jobs = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("error", Words),
     Index(None, "due_at"),
+)
+
+waiting = Table(
+    "waiting",
+    metadata,
+    _user(),
+    Column("turn_id", Text, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Column("turn", LargeBinary, nullable=False),  # as the library packs it (``library.waiting``)
+    Index(None, "since"),
 )
 
 outbox = Table(

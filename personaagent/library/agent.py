@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from personaagent.settings import Settings
 
 MEMORY = ":memory:"  # the home of an agent that leaves nothing
-# what the state of a turn is made of, so that it may come back out of a checkpoint
-STATE_TYPES = ("Clause", "Fact", "Interaction", "Persona", "Recall", "Section", "ToolTrace", "UserProfile")
 
 
 class PersonaAgent:
@@ -240,7 +238,9 @@ class PersonaAgent:
         """What a ``checkpointer`` of one's own is given as ``serde``: it knows what the state of a turn is made of."""
         from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-        return JsonPlusSerializer(allowed_msgpack_modules=[("personaagent.types", name) for name in STATE_TYPES])
+        from personaagent.state import STATE_TYPES
+
+        return JsonPlusSerializer(allowed_msgpack_modules=STATE_TYPES)
 
     @cached_property
     def _agent_graph(self) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from personaagent.errors import (
@@ -67,6 +68,7 @@ class LedgerEpisodicMemory:
         self._landed = landed
         self._spooled = spool is not None  # an earlier process may have left some
         self._caught_up = False
+        self._lost = Counter[str]()  # pieces of feedback of each user that had no place, and were not told yet
 
     async def append(self, user_id: str, interaction: Interaction) -> Interaction:
         """Store an interaction once, secrets masked; the same id again changes nothing. Returns it as stored."""
@@ -85,6 +87,7 @@ class LedgerEpisodicMemory:
         try:
             await self._begin()
             kept = await self._interactions.keep(masked, again, path)
+            kept = replace(kept, lost=self._lost.pop(user_id, 0))
         except LedgerUnavailable:
             if self._spool is None:
                 raise
@@ -135,9 +138,13 @@ class LedgerEpisodicMemory:
             if waiting:
                 self._indexer.catch_up_soon()
 
-    async def _deliver(self, waiting: Waiting) -> None:
-        if await deliver(self._interactions, waiting) and self._landed is not None:
+    async def _deliver(self, waiting: Waiting) -> bool | None:
+        placed = await deliver(self._interactions, waiting)
+        if placed is None:
+            self._lost[waiting.user_id] += 1
+        if placed and self._landed is not None:
             await self._landed(waiting.user_id)
+        return placed
 
     async def get(self, user_id: str, interaction_id: str) -> Interaction:
         """The interaction; raises UnknownInteraction."""

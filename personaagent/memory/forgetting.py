@@ -26,6 +26,7 @@ from personaagent.ledger.interactions import Interactions
 from personaagent.ledger.queues import Jobs
 from personaagent.ledger.tables import facts as facts_table
 from personaagent.ledger.users import Grants, Users
+from personaagent.ledger.waiting import WaitingTurns
 from personaagent.memory.about import About, echoed, said
 from personaagent.memory.indexer import Indexer
 from personaagent.persona.store import LedgerPersonaStore, without_evidence
@@ -137,6 +138,7 @@ class Forgetter:
         self._challengers = Challengers(database)
         self._critiques = Critiques(database)
         self._jobs = Jobs(database)
+        self._waiting = WaitingTurns(database)
         self._grants = Grants(database)
         self._users = Users(database)
         self._indexer = indexer
@@ -177,6 +179,7 @@ class Forgetter:
             critiques = await self._critiques.drop_evidence(user_id, ids)
             if counted:
                 await self._drop_statistics(user_id)
+            await self._waiting.delete_user(user_id)  # what waits has words of its conversation
             await self._interactions.delete(user_id, sorted(found))
             await self._database.owe_scrub()
         if counted:
@@ -205,6 +208,7 @@ class Forgetter:
             critiques = await self._critiques.delete_user(user_id)
             personas = await self._personas.delete_user(user_id)
             await self._facts.delete_user(user_id)
+            await self._waiting.delete_user(user_id)
             await self._interactions.delete_user(user_id)
             await self._grants.clear(user_id)
             await self._users.delete_user(user_id)

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
@@ -29,6 +29,7 @@ from personaagent.ledger.queues import Jobs, Outbox
 from personaagent.types import Interaction
 
 DRAFT_S = 600  # nobody takes that long to write one file
+LOST_S = 30 * 86_400  # how long it is told that feedback found no place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +65,16 @@ class Spool:
     async def oldest(self) -> datetime | None:
         """Since when the oldest piece waits, or None."""
         files = await asyncio.to_thread(self._files)
-        told = [path.name.partition("-")[0] for path in files]
-        nanoseconds = next((int(name) for name in told if name.isdigit()), None)
-        return None if nanoseconds is None else datetime.fromtimestamp(nanoseconds / 1e9, UTC)
+        return next((moment for path in files if (moment := _moment(path))), None)
 
-    async def drain(self, store: Callable[[Waiting], Awaitable[object]]) -> int:
+    async def lost(self) -> list[datetime]:
+        """When that was given which had no place in the ledger, oldest first, for thirty days; no more is kept."""
+        return [moment for name in await asyncio.to_thread(self._files, ".lost") if (moment := _moment(name))]
+
+    async def drain(self, store: Callable[[Waiting], Awaitable[bool | None]]) -> int:
         """Hand everything that waits to ``store``, oldest first; each file goes once ``store`` has returned.
 
+        Where it returns None the piece has no place there, and that there was one is kept (``lost``).
         ``store`` must take the same piece twice without harm: a crash in between, or another process that drains the
         same folder, repeats it. What ``store`` raises ends the draining; the rest waits on.
         """
@@ -79,7 +83,8 @@ class Spool:
         for path in await asyncio.to_thread(self._files):
             waiting = await asyncio.to_thread(self._read, path)
             if waiting is not None:
-                await store(waiting)
+                if await store(waiting) is None:
+                    await asyncio.to_thread(path.with_suffix(".lost").touch)
                 await asyncio.to_thread(path.unlink, True)
                 done += 1
         return done
@@ -101,16 +106,17 @@ class Spool:
                 "nothing could be kept; mend either and send it again"
             ) from error
 
-    def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("*.json")) if self._folder.is_dir() else []
+    def _files(self, kind: str = ".json") -> list[Path]:
+        return sorted(self._folder.glob(f"*{kind}")) if self._folder.is_dir() else []
 
     def _remove_drafts(self) -> None:
-        """Remove what a process was writing when it was killed: nobody was told that it is kept."""
-        old = time.time_ns() - DRAFT_S * 10**9
-        for path in self._folder.glob("*.part"):
-            told = path.name.partition("-")[0]
-            if told.isdigit() and int(told) < old:
-                path.unlink(missing_ok=True)
+        """Remove what a process was writing when it was killed (nobody was told that it is kept), and old losses."""
+        now = datetime.now(UTC)
+        for kind, seconds in ((".part", DRAFT_S), (".lost", LOST_S)):
+            for path in self._files(kind):
+                moment = _moment(path)
+                if moment is not None and moment < now - timedelta(seconds=seconds):
+                    path.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> Waiting | None:
         try:
@@ -122,11 +128,11 @@ class Spool:
             return None
 
 
-async def deliver(interactions: Interactions, waiting: Waiting) -> bool:
+async def deliver(interactions: Interactions, waiting: Waiting) -> bool | None:
     """Bring one piece into the ledger; again it changes nothing, and feedback that came later is not overwritten.
 
     Returns whether it is feedback that gave its interaction a ground truth or a comment, also where that was told
-    before and the process was killed before it could say so.
+    before and the process was killed before it could say so; None where it is feedback that has no place.
     """
     if isinstance(waiting, Interaction):
         await interactions.append(waiting)
@@ -139,8 +145,13 @@ async def deliver(interactions: Interactions, waiting: Waiting) -> bool:
         stored = await interactions.feedback(user_id, key, waiting, given_at=when)
     except InputError as error:
         logger.error("feedback that waited for the ledger cannot be used: %s", error)
-        return False
+        return None
     return stored.labelled_at == when
+
+
+def _moment(path: Path) -> datetime | None:
+    nanoseconds = path.name.partition("-")[0]
+    return datetime.fromtimestamp(int(nanoseconds) / 1e9, UTC) if nanoseconds.isdigit() else None
 
 
 def _sync_folder(folder: Path) -> None:

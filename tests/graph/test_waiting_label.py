@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from graph_house import Build, past
+from personaagent import PersonaAgent
+from personaagent.app.doctor import _spool
 from personaagent.context import Context
 from personaagent.errors import FeedbackWaits, LedgerUnavailable
 from personaagent.graph.services import Services
 from personaagent.inputs import Feedback
+from personaagent.memory.spool import Spool
 from scripted import ScriptedModels
 
 
@@ -40,6 +43,28 @@ async def test_a_label_that_lands_is_counted_and_asks_for_the_alignment_that_is_
     assert (await services.episodic.get("ann", "ann-1")).ground_truth == "tea"
     assert await services.users.labels("ann") == 1
     assert [job.kind for job in await services.jobs.pending("ann")] == ["alignment"]
+
+
+async def test_feedback_that_finds_no_answer_is_told_in_the_next_turn_and_by_the_doctor(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = build(ScriptedModels(["well", "well", "well"], tool_calling=False))
+
+    async def fail(*args: object, **kwargs: object) -> object:
+        raise LedgerUnavailable("the ledger is down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(services.interactions, "feedback", fail)
+        with pytest.raises(FeedbackWaits):
+            await services.episodic.label("ann", "nobody's", "tea", "correction")
+    bob, ann = [await PersonaAgent.over(services).user(user).ask("Which tea?") for user in ("bob", "ann")]
+    assert bob.degraded == ()
+    assert ann.degraded == ("feedback: 1 that waited for memory spoke of no answer that is there, and is dropped",)
+    assert (await PersonaAgent.over(services).user("ann").ask("And now?")).degraded == ()
+    told = await _spool(Spool(services.settings.home / "spool"))
+    assert told.status == "warn" and "dropped (1)" in told.detail
+    files = list((services.settings.home / "spool").iterdir())
+    assert [(path.suffix, path.read_bytes()) for path in files] == [(".lost", b"")]
 
 
 async def test_one_label_that_lands_is_not_yet_an_alignment(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,9 +23,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("home")
     with (
         endpoint() as (base_url, _),
-        langgraph_dev(home, base_url, PERSONAAGENT_ALIGN_DELAY_S="0.5", PERSONAAGENT_ALIGN_AFTER="2") as url,
+        langgraph_dev(
+            home,
+            base_url,
+            PERSONAAGENT_ALIGN_DELAY_S="0.5",
+            PERSONAAGENT_ALIGN_AFTER="2",
+            LANGGRAPH_STRICT_MSGPACK="true",
+        ) as url,
     ):
         yield url
+    log = (home / "server.log").read_text()
+    assert "Blocked deserialization" not in log and "Deserializing unregistered" not in log
 
 
 async def test_three_graphs_load_with_schemas_that_studio_can_show(server: str) -> None:

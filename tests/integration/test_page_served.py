@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,7 +22,7 @@ from personaagent.app.server import keys
 from personaagent.settings import Settings
 from postgres_house import postgres  # noqa: F401  (a fixture)
 from server_house import langgraph_dev
-from stub_endpoint import endpoint
+from stub_endpoint import endpoint, obliging
 
 COMMAND = str(Path(sys.executable).with_name("personaagent"))
 TOKEN = re.compile(r'name="token" value="([0-9a-f]{64})"')
@@ -123,6 +125,48 @@ def test_a_conversation_goes_on_whichever_worker_answers(tmp_path: Path) -> None
             assert process.wait(30) == 0
         finally:
             process.terminate()  # killed, it would leave its workers behind
+            process.wait(30)
+
+
+def remembering(body: dict[str, Any]) -> dict[str, Any]:
+    """Call ``remember`` once, then say what came of it."""
+    last = body["messages"][-1]
+    if last["role"] == "tool":
+        return {"content": f"Done: {last['content']}"}
+    call = {"name": "remember", "arguments": json.dumps({"text": last["content"].splitlines()[-1]})}
+    return {"tool_calls": [{"id": "c1", "type": "function", "function": call}]} if body.get("tools") else obliging(body)
+
+
+def test_a_decision_is_taken_by_whichever_worker_it_reaches(tmp_path: Path) -> None:
+    with endpoint(remembering) as (base_url, _):
+        settings = {
+            "OPENAI_API_KEY": "none",
+            "OPENAI_BASE_URL": base_url,
+            "QDRANT_URL": "http://127.0.0.1:9",
+            "PERSONAAGENT_TOOL_CALLING": "on",
+        }
+        process = subprocess.Popen(
+            [COMMAND, "serve", "--port", "0", "--workers", "2", "--home", str(tmp_path)],
+            env=os.environ | settings,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stderr is not None
+            url = next(line for line in process.stderr if line.startswith("http://127.0.0.1:")).split("/me")[0]
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            _await_up(url)
+            turns, said = f"{url}/api/v1/me/turns", [f"I keep {n} bees" for n in range(2, 10)]
+            waiting = [httpx.post(turns, json={"text": text}, timeout=60).json() for text in said]
+            for turn in waiting:
+                assert [one["tool"] for one in turn["approvals"]] == ["remember"], turn
+                path, yes = f"{turns}/{turn['turn_id']}/decisions", {"decisions": [{"type": "accept"}]}
+                done = httpx.post(path, json=yes, timeout=60)
+                assert done.status_code == 200 and done.json()["answer"].startswith("Done:"), done.text
+            facts = httpx.get(f"{url}/api/v1/me/facts").json()["facts"]
+            assert [fact["text"] for fact in facts] == said
+        finally:
+            process.terminate()
             process.wait(30)
 
 

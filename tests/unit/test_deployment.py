@@ -9,15 +9,27 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from enum import Enum
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import yaml
-from langgraph_cli.schemas import ThreadTTLConfig
+from langgraph_cli.schemas import CheckpointerConfig, SerdeConfig, ThreadTTLConfig
 from pydantic import TypeAdapter
+from typing_extensions import is_typeddict
 
 from personaagent.settings import Settings
+from personaagent.state import (
+    STATE_TYPES,
+    AgentInput,
+    AgentOutput,
+    AgentState,
+    AlignmentOutput,
+    AlignmentState,
+    FeedbackOutput,
+    FeedbackState,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGGRAPH = str(Path(sys.executable).with_name("langgraph"))
@@ -96,6 +108,30 @@ def test_what_the_image_is_told_of_graphs_and_identity_survives_the_shells_quoti
     assert told["LANGGRAPH_HTTP"]["disable_mcp"] is True
 
 
+def made_of(declared: Any, found: set[type]) -> set[type]:
+    """The classes of ours that a value of a declared type may have in it."""
+    for part in get_args(declared):
+        made_of(part, found)
+    if isinstance(declared, type) and declared.__module__.startswith("personaagent.") and declared not in found:
+        if not is_typeddict(declared):
+            found.add(declared)
+        if not issubclass(declared, Enum):
+            for part in get_type_hints(declared).values():
+                made_of(part, found)
+    return found
+
+
+def test_what_the_states_are_made_of_may_come_back_out_of_a_checkpoint() -> None:
+    needed: set[type] = set()
+    for schema in (AgentInput, AgentState, AgentOutput, FeedbackState, FeedbackOutput, AlignmentState, AlignmentOutput):
+        made_of(schema, needed)
+    assert needed == set(STATE_TYPES)
+    named = json.loads((ROOT / "langgraph.json").read_text())["checkpointer"]["serde"]["allowed_msgpack_modules"]
+    assert named == [[one.__module__, one.__name__] for one in STATE_TYPES]
+    assert {"serde"} <= get_type_hints(CheckpointerConfig).keys()
+    assert {"allowed_msgpack_modules"} <= get_type_hints(SerdeConfig).keys()
+
+
 def test_conversations_end_after_thirty_days_in_the_form_that_langgraph_reads(dockerfile: str) -> None:
     config = json.loads((ROOT / "langgraph.json").read_text())
     ttl = config["checkpointer"]["ttl"]
@@ -104,7 +140,7 @@ def test_conversations_end_after_thirty_days_in_the_form_that_langgraph_reads(do
     assert {name: adapter.validate_python(ttl[name], strict=True) for name, adapter in adapters.items()} == ttl
     assert (ttl["strategy"], ttl["default_ttl"]) == ("delete", 30 * 24 * 60)  # minutes
     (line,) = [line for line in dockerfile.splitlines() if line.startswith("ENV LANGGRAPH_CHECKPOINTER=")]
-    assert json.loads(shlex.split(line.removeprefix("ENV "))[0].partition("=")[2]) == {"ttl": ttl}
+    assert json.loads(shlex.split(line.removeprefix("ENV "))[0].partition("=")[2]) == config["checkpointer"]
     assert "store" not in config  # what a client keeps there is its own to delete
     for page in ("deployment.md", "operations.md"):
         assert "`checkpointer.ttl`" in (ROOT / "docs" / page).read_text()

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from personaagent.app.server.turns import MAX_WAITING, DecisionTooLate, Question
 from personaagent.context import Context
 from personaagent.errors import ModelUnreachable
 from personaagent.graph.services import Services
+from personaagent.memory.forgetting import Selection
+from personaagent.memory.statements import is_statement
+from personaagent.ports import Where
 from personaagent.settings import Settings
 from scripted import HashEmbedder, ScriptedModels
 
@@ -345,17 +349,45 @@ async def test_a_turn_waits_for_the_user_alone_and_goes_on_by_their_decision(own
         assert await services.facts.holding("bob") == []
 
 
+async def test_a_turn_that_waits_goes_on_in_another_process_once(own_settings: Path) -> None:
+    async with opened(own_settings, ScriptedModels(remembering)) as services:
+        text = "Remember that I play the cello"
+        waiting = await ask(Browser(services), ANN, text, thread_id="t")
+    path = f"/api/v1/me/turns/{waiting['turn_id']}/decisions"
+    async with opened(own_settings, ScriptedModels(remembering)) as services:
+        told = [
+            Browser(services).http.post(path, json={"decisions": [{"type": "accept"}]}, headers=ANN) for _ in range(2)
+        ]
+        done, late = sorted(await asyncio.gather(*told), key=lambda response: response.status_code)
+        assert (done.status_code, late.status_code) == (200, 409)
+        assert done.json()["answer"].startswith("Done:") and done.json()["thread_id"] == "t"
+        assert done.json()["usage"]["calls"] == 2  # with the one before it waited
+        assert [fact.text for fact in await services.facts.holding("ann")] == ["I play the cello"]
+        kept = await services.episodic.newest("ann", 9, Where(thread_id="t"))
+        assert [(i.query, i.id) for i in kept if not is_statement(i)] == [(text, done.json()["interaction_id"])]
+
+
+async def test_what_waits_goes_with_what_is_forgotten(own_settings: Path) -> None:
+    async with opened(own_settings, ScriptedModels(remembering)) as services:
+        waiting = await ask(Browser(services), ANN, "Remember that I play the cello")
+        await services.forgetter.forget("ann", Selection(everything=True))
+        path = f"/api/v1/me/turns/{waiting['turn_id']}/decisions"
+        late = await Browser(services).http.post(path, json={"decisions": [{"type": "accept"}]}, headers=ANN)
+        assert late.json()["error"]["name"] == "DecisionTooLate"
+
+
 async def test_turns_that_wait_are_few_and_not_for_ever(own_settings: Path) -> None:
-    now = 0.0
+    now = datetime(2026, 5, 1, tzinfo=UTC)
     async with opened(own_settings, ScriptedModels(remembering)) as services:
         turns = Turns(PersonaAgent.over(services), clock=lambda: now)
         names = []
         for _ in range(MAX_WAITING + 1):
             question = Question(text="Remember that I play the cello", context=Context(user_id="ann"))
             names += [event.turn_id async for event in turns.ask("ann", question) if hasattr(event, "turn_id")]
+            now += timedelta(seconds=1)
         with pytest.raises(DecisionTooLate):  # the oldest made room
             await anext(turns.decide("ann", names[0], [{"type": "accept"}]))
-        now = 601.0
+        now += timedelta(seconds=601)
         with pytest.raises(DecisionTooLate):
             await anext(turns.decide("ann", names[-1], [{"type": "accept"}]))
 

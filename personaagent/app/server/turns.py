@@ -1,8 +1,8 @@
 """A turn over HTTP: asked, streamed, decided, and told with everything that the answer stood on.
 
 Nothing of a conversation is kept in the process: its earlier turns come from the ledger by their thread, or from the
-client where nothing is kept, so any worker answers any turn. Only a turn that waits for the user's decision is held,
-by the worker that asked for it and for ``WAITING_S``.
+client where nothing is kept, so any worker answers any turn. A turn that waits for the user's decision waits in the
+ledger, for ``WAITING``, and whichever worker the decision reaches goes on with it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
-from time import monotonic
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import uuid4
 
@@ -25,6 +24,7 @@ from personaagent.library.agent import PersonaAgent
 from personaagent.library.turn import Turn
 from personaagent.library.values import Approval
 from personaagent.library.values import Token as Piece
+from personaagent.library.waiting import packed, unpacked
 from personaagent.models.meter import metering
 from personaagent.persona.seed import TEMPLATE
 from personaagent.ports import Where
@@ -32,7 +32,7 @@ from personaagent.turn import MESSAGE_KEY
 from personaagent.types import Interaction, Section, ToolTrace, Usage
 
 EARLIER_TURNS: Final = 40  # newest of a thread that are put before the model, as far as its budget takes them
-WAITING_S: Final = 600.0
+WAITING: Final = timedelta(minutes=10)
 MAX_BRANCHED: Final = 200  # newest of a thread, on all its branches, among which a client's messages are found
 MAX_WAITING: Final = 8  # turns of a user that wait for a decision
 
@@ -123,18 +123,7 @@ Event = Token | Answer
 
 
 class DecisionTooLate(ConflictError):
-    """No turn of this user waits for a decision under that id in this process."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Waiting:
-    """A turn that waits for its user's decision."""
-
-    user_id: str
-    thread_id: str
-    turn: Turn
-    usage: Usage
-    since: float
+    """No turn of this user waits for a decision under that id."""
 
 
 def spoken(turn: Interaction) -> str:
@@ -181,12 +170,11 @@ def _same(kept: str, said: str) -> bool:
 
 
 class Turns:
-    """Answers the turns of all users of one process."""
+    """Answers the turns of all users."""
 
-    def __init__(self, agent: PersonaAgent, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, agent: PersonaAgent, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._agent = agent
         self._clock = clock
-        self._waiting: dict[str, _Waiting] = {}
 
     async def ask(self, user_id: str, question: Question) -> AsyncIterator[Event]:
         """The answer as it is written, then the whole; closing the iterator stops the run.
@@ -209,17 +197,15 @@ class Turns:
             yield event
 
     async def decide(self, user_id: str, turn_id: str, decisions: Sequence[dict[str, Any]]) -> AsyncIterator[Event]:
-        """Go on with a turn that waits, one decision a call; raises DecisionTooLate."""
-        self._sweep()
-        waiting = self._waiting.get(turn_id)
-        if waiting is None or waiting.user_id != user_id:
+        """Go on with a turn that waits, one decision a call; raises DecisionTooLate, StoreError."""
+        found = await self._agent.services.waiting.take(user_id, turn_id, since=self._clock() - WAITING)
+        if found is None:
             raise DecisionTooLate(
-                "no turn of yours waits for this decision here: it was decided, waited longer than ten minutes, or "
-                "another of the server's processes asked for it; ask again"
+                "no turn of yours waits for this decision: it was decided, waited longer than ten minutes, or made "
+                "room for newer ones; ask again"
             )
-        del self._waiting[turn_id]
-        events = waiting.turn.stream_decide(decisions)
-        async for event in self._carry_out(user_id, waiting.thread_id, turn_id, events, waiting.usage):
+        turn, thread_id, spent = await unpacked(self._agent.user(user_id), found)
+        async for event in self._carry_out(user_id, thread_id, turn_id, turn.stream_decide(decisions), spent):
             yield event
 
     async def _carry_out(
@@ -240,7 +226,7 @@ class Turns:
                     elif isinstance(event, Turn):
                         usage = spent + meter.total
                         if event.approvals:
-                            self._keep_waiting(user_id, thread_id, turn_id, event, usage)
+                            await self._keep_waiting(user_id, turn_id, event, usage)
                         queue.put_nowait(await self._answer(user_id, thread_id, turn_id, event, usage))
 
         working = asyncio.create_task(work())
@@ -338,15 +324,6 @@ class Turns:
             for place, one in enumerate(earlier)
         ], anew
 
-    def _keep_waiting(self, user_id: str, thread_id: str, turn_id: str, turn: Turn, usage: Usage) -> None:
-        self._sweep()
-        own = [key for key, one in self._waiting.items() if one.user_id == user_id]
-        for key in own[: len(own) + 1 - MAX_WAITING]:
-            del self._waiting[key]
-        self._waiting[turn_id] = _Waiting(
-            user_id=user_id, thread_id=thread_id, turn=turn, usage=usage, since=self._clock()
-        )
-
-    def _sweep(self) -> None:
-        until = self._clock() - WAITING_S
-        self._waiting = {key: one for key, one in self._waiting.items() if one.since > until}
+    async def _keep_waiting(self, user_id: str, turn_id: str, turn: Turn, usage: Usage) -> None:
+        now, told = self._clock(), await packed(turn, usage)
+        await self._agent.services.waiting.put(user_id, turn_id, told, now, since=now - WAITING, most=MAX_WAITING)
