@@ -26,7 +26,6 @@ from personaagent.ledger.outbox import Outbox
 from personaagent.ledger.turns import Known, Turns
 from personaagent.ledger.users import Users
 from personaagent.limits import Limiter
-from personaagent.memory.backlog import Backlog
 from personaagent.memory.earnest import tells
 from personaagent.memory.episodic import LedgerEpisodicMemory
 from personaagent.memory.forgetting import Forgetter
@@ -52,6 +51,7 @@ from personaagent.types import Candidate, Critique, UserProfile
 
 if TYPE_CHECKING:
     from personaagent.graph.watch import GraphName, Watch
+    from personaagent.memory.backlog import Backlog
     from personaagent.memory.reading import Reader
     from personaagent.persona.monitor import Monitor
     from personaagent.persona.proposers import Proposer
@@ -105,8 +105,7 @@ class Services:
         self._salt: str | None = None
         self.index = CheckedIndex(_index(self.settings, self.embedder), self.meta, self.embedder, self.outbox.refill)
         self.indexer = Indexer(self.outbox, self.interactions, self.index, self.embedder, before=self.index.check)
-        spool = Spool(self.settings.home / "spool")
-        self.backlog = Backlog(self.jobs, self.outbox, spool)
+        self._spool = Spool(self.settings.home / "spool")
         self.limiter = Limiter(self.settings)
         self.foreground = Foreground()
         self.episodic = LedgerEpisodicMemory(
@@ -115,7 +114,7 @@ class Services:
             self.index,
             self.embedder,
             half_life_days=self.settings.recency_half_life_days,
-            spool=spool,
+            spool=self._spool,
             wait_for_index=False,
             landed=self._label_landed,
         )
@@ -145,6 +144,13 @@ class Services:
             self.interactions, self.facts, self.episodic, self.semantic, self.budget, lambda: self.models,
             readings=settings.align_readings, implicit_by_model=settings.implicit_by_model,
         )  # fmt: skip
+
+    @cached_property
+    def backlog(self) -> Backlog:
+        """What says how much waits."""
+        from personaagent.memory.backlog import Backlog  # and Prometheus' client
+
+        return Backlog(self.jobs, self.outbox, self._spool)
 
     @cached_property
     def monitor(self) -> Monitor:
