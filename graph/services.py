@@ -43,6 +43,8 @@ from personaagent.tracing import set_up_if_wanted
 from personaagent.types import Candidate, Critique, Path, UserProfile
 
 if TYPE_CHECKING:
+    from personaagent.memory.backlog import Backlog
+
     from personaagent.graph.watch import GraphName, Watch
     from personaagent.memory.reading import Reader
     from personaagent.persona.monitor import Monitor
@@ -98,8 +100,7 @@ class Services:
         self._salt: str | None = None
         self.index = CheckedIndex(_index(self.settings, self.embedder), self.meta, self.embedder, self.outbox.refill)
         self.indexer = Indexer(self.outbox, self.interactions, self.index, self.embedder, before=self.index.check)
-        spool = Spool(self.settings.home / "spool")
-        self.backlog = Backlog(self.jobs, self.outbox, spool)
+        self._spool = Spool(self.settings.home / "spool")
         self.limiter = Limiter(self.settings)
         self.foreground = Foreground()
         self.episodic = LedgerEpisodicMemory(
@@ -108,7 +109,7 @@ class Services:
             self.index,
             self.embedder,
             half_life_days=self.settings.recency_half_life_days,
-            spool=spool,
+            spool=self._spool,
             wait_for_index=False,
             landed=self._label_landed,
         )
@@ -140,6 +141,13 @@ class Services:
             self.interactions, self.facts, self.episodic, self.semantic, self.budget, lambda: self.models,
             readings=settings.align_readings, implicit_by_model=settings.implicit_by_model,
         )  # fmt: skip
+
+    @cached_property
+    def backlog(self) -> Backlog:
+        """What says how much waits."""
+        from personaagent.memory.backlog import Backlog  # and Prometheus' client
+
+        return Backlog(self.jobs, self.outbox, self._spool)
 
     @cached_property
     def monitor(self) -> Monitor:

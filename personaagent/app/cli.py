@@ -13,10 +13,13 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.main import get_command_name
+from typer.models import CommandInfo
 
 from personaagent.app import (
     cli_chat,
@@ -86,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("ignore")
     try:
         _default_user(given)
-        code = app(given, prog_name="personaagent", standalone_mode=False)
+        code = _called(given)(given, prog_name="personaagent", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except KeyboardInterrupt:
@@ -108,6 +111,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _failed("UsageError", usage(), error, as_json="--json" in given, debug=False, code=2)
         told = f"unexpected {type(error).__name__}: {error} (PERSONAAGENT_DEBUG=1 shows where)"
         return _failed(type(error).__name__, told, error, as_json="--json" in given, debug=debug)
+
+
+def _called(given: Sequence[str]) -> typer.Typer:
+    """The command line without what the first word does not name: to make every command takes longer than most run."""
+    part = copy(app)
+    part.registered_groups = [group for group in app.registered_groups if [group.name] == given[:1]]
+    part.registered_commands = [command for command in app.registered_commands if [_name(command)] == given[:1]]
+    return part if part.registered_groups or part.registered_commands else app
+
+
+def _name(command: CommandInfo) -> str | None:
+    return command.name or (command.callback and get_command_name(command.callback.__name__))
 
 
 def _default_user(given: Sequence[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import hashlib
 import importlib.util
 import re
@@ -156,6 +155,8 @@ def embedder_from(settings: Settings) -> Embedder:
 
 def _give_back() -> None:
     """Return to the system the 60 MB that reading the model took and freed; only glibc keeps them and can be asked."""
+    import ctypes
+
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -122,3 +122,18 @@ def test_importing_the_graphs_loads_no_heavy_library() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
+
+
+def test_a_data_command_makes_itself_alone_and_loads_no_part_of_a_server() -> None:
+    from personaagent.app.cli import _called, app
+
+    assert [group.name for group in _called(["memory", "list"]).registered_groups] == ["memory"]
+    assert _called(["memory", "list"]).registered_commands == []
+    assert [one.callback.__name__ for one in _called(["align"]).registered_commands if one.callback] == ["align"]
+    assert all(_called(given) is app for given in ([], ["--help"], ["memroy"], ["--home", "x", "memory"]))
+    code = (
+        "import sys; import personaagent.app.cli, personaagent.graph.services; "
+        "print([m for m in ('prometheus_client', 'langgraph', 'langchain_core', 'numpy') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
