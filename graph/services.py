@@ -28,7 +28,7 @@ from personaagent.memory.forgetting import Forgetter
 from personaagent.memory.index_common import CheckedIndex, RebuildableIndex
 from personaagent.memory.indexer import Indexer
 from personaagent.memory.semantic import LedgerSemanticMemory
-from personaagent.memory.spool import Backlog, Spool
+from personaagent.memory.spool import Spool
 from personaagent.memory.statements import Statements
 from personaagent.models.embedder import embedder_from
 from personaagent.ownership import alignment_thread
@@ -43,9 +43,8 @@ from personaagent.tracing import set_up_if_wanted
 from personaagent.types import Candidate, Critique, Path, UserProfile
 
 if TYPE_CHECKING:
-    from personaagent.memory.backlog import Backlog
-
     from personaagent.graph.watch import GraphName, Watch
+    from personaagent.memory.backlog import Backlog
     from personaagent.memory.reading import Reader
     from personaagent.persona.monitor import Monitor
     from personaagent.persona.proposers import Proposer
