@@ -10,10 +10,10 @@ from typing import Any
 
 from personaagent.errors import InputError
 from personaagent.evals.cache import AnswerCache, CachedModels
+from personaagent.evals.disturb import flipped, turned
 from personaagent.evals.metrics import untouched
 from personaagent.evals.records import Records
 from personaagent.evals.runner import Board, Plan, run
-from personaagent.evals.studies import flipped, turned
 from personaagent.evals.systems import Bench
 from personaagent.evals.systems.prompting import ask, messages
 from personaagent.evals.systems.registry import label, parse

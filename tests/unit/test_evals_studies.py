@@ -8,12 +8,13 @@ import pytest
 from test_evals_systems import colours
 
 from personaagent.errors import InputError
+from personaagent.evals.disturb import flipped, turned
 from personaagent.evals.evaluation import Wanted, evaluate
 from personaagent.evals.records import find_runs
 from personaagent.evals.report import write
 from personaagent.evals.report.collect import prices_of, sheets
 from personaagent.evals.report.svg import across, within
-from personaagent.evals.studies import STUDIES, flipped, turned, wanted_by
+from personaagent.evals.studies import STUDIES, wanted_by
 from personaagent.evals.systems.registry import parse
 from personaagent.evals.tasks import Task, news, split
 from personaagent.settings import Settings
