@@ -90,10 +90,7 @@ class Interactions:
                 newest = [interaction_of(past) for past in found]
             stored, new = next((past for past in newest if again(past)), None), False
             if stored is None:
-                ahead = connection.scalar(_AHEAD, {**mine, "at": row["created_at"], "most": row["created_at"] + DAY})
-                # in its thread it comes last however far a clock was set back
-                last = max([ahead or 0, *(to_micros(past.created_at) for past in newest)])
-                stored, new = put(connection, {**row, "created_at": max(row["created_at"], last + 1)})
+                stored, new = put(connection, _coming_last(connection, row, newest))
                 if not new and stored.response != turn.response:
                     stored = renewed(connection, stored, turn)
                 newest = sorted([stored, *newest], key=lambda i: i.created_at, reverse=True) if new else newest
@@ -265,6 +262,14 @@ class Interactions:
         return await self._database.run_read(
             lambda connection: [interaction_of(row) for row in connection.execute(query).mappings()]
         )
+
+
+def _coming_last(connection: Connection, row: dict[str, Any], thread: Sequence[Interaction]) -> dict[str, Any]:
+    """The row after all of the user's, by a clock that is a day off at most; after all of its thread by any clock."""
+    at = row["created_at"]
+    ahead = connection.scalar(_AHEAD, {"user": row["user_id"], "at": at, "most": at + DAY})
+    times = [to_micros(past.created_at) for past in thread]
+    return {**row, "created_at": max(at, *(time + 1 for time in (ahead or 0, *times)))}
 
 
 def _in_sight(

@@ -238,7 +238,7 @@ def _chatgpt(given: Row) -> Iterator[Row]:
 
 def _claude(given: Row) -> Iterator[Row]:
     messages = given["chat_messages"]
-    known = {message.get("uuid"): message for message in messages}
+    known = {message["uuid"]: message for message in messages if message.get("uuid")}
     leaf = given.get("current_leaf_message_uuid")
     if leaf not in known and any(message.get("parent_message_uuid") in known for message in messages):
         leaf = messages[-1].get("uuid")  # the newest is in sight

@@ -85,6 +85,12 @@ async def test_a_cycle_a_missing_node_and_a_broken_conversation_end_nothing(hous
     assert ["entry 2" in str(report.bad[0]), "entry 4" in str(report.bad[1])] == [True, True]
 
 
+async def test_claudes_messages_without_ids_are_all_in_sight(house: House) -> None:
+    messages = [{"sender": "human", "text": "I like tea"}, {"sender": "assistant", "text": "ok"}]
+    assert (await imported(house, [{"uuid": "c", "name": "n", "chat_messages": messages}])).new == 1
+    assert [i.query for i in await house.episodic.newest("ann", 9)] == ["I like tea"]
+
+
 async def test_claude_gives_the_humans_words(house: House) -> None:
     messages = [
         {"uuid": "1", "sender": "human", "text": "Which tea?", "created_at": "2024-01-02T03:04:05.123456Z"},
