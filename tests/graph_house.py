@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ledger_house import with_ledger
 from personaagent.graph.services import Services
 from personaagent.settings import Settings
 from personaagent.types import Interaction
@@ -24,7 +25,8 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
     made: list[Services] = []
 
     def build_services(models: ScriptedModels, **settings: Any) -> Services:
-        services = Services(Settings(home=tmp_path / "home", **settings), models=models, embedder=HashEmbedder())
+        home = with_ledger(tmp_path / "home")
+        services = Services(Settings(home=home, **settings), models=models, embedder=HashEmbedder())
         made.append(services)
         return services
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from ledger_house import with_ledger
 from personaagent.errors import IndexUnavailable, LedgerUnavailable, PersonaAgentError
 from personaagent.inputs import Feedback
 from personaagent.ledger.database import Database, Meta, sqlite_url
@@ -106,7 +107,7 @@ class House:
 
     def __init__(self, home: Path, ledger: str | None = None) -> None:
         self.home = home
-        self.database = Database(ledger or sqlite_url(home))
+        self.database = Database(ledger or sqlite_url(with_ledger(home)))
         self.interactions = Interactions(self.database)
         self.outbox = Outbox(self.database)
         self.facts = Facts(self.database)

@@ -16,6 +16,7 @@ import httpx
 import uvicorn
 from langchain_core.messages import BaseMessage
 
+from ledger_house import with_ledger
 from personaagent.app.server import keys
 from personaagent.app.server.http import build_app
 from personaagent.context import Context
@@ -86,7 +87,7 @@ def scripted() -> ScriptedModels:
 
 def services_in(home: Path, **settings: Any) -> Services:
     """Services over that data folder, with scripted models."""
-    return Services(Settings(home=home, **settings), models=scripted(), embedder=HashEmbedder())
+    return Services(Settings(home=with_ledger(home), **settings), models=scripted(), embedder=HashEmbedder())
 
 
 async def fill(home: Path, *, align: bool = True) -> None:

@@ -295,13 +295,20 @@ def _started(settings: Settings) -> str:
         return f"{_servers[key].listening_address}/v1"
 
 
-def _start(path: Path, context: int, name: str) -> Any:
+def _runtime() -> Any:
+    """llama.cpp, whose threads sleep while they wait for each other: spinning, they starve where cores are shared."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read once, when llama.cpp's OpenMP is loaded
     try:
         import xllamacpp
     except ImportError as error:
         raise SetupError(
             f"the embedded model's runtime cannot be used ({error}): run `make setup`, or {install('embedded')}"
         ) from error
+    return xllamacpp
+
+
+def _start(path: Path, context: int, name: str) -> Any:
+    xllamacpp = _runtime()
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.model_alias = {name}

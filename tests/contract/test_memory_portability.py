@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,19 +62,13 @@ async def document(house: House) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def elsewhere(
-    tmp_path: Path, database: Database, document: dict[str, Any], sqlite_template: Path
-) -> AsyncIterator[House]:
+async def elsewhere(tmp_path: Path, database: Database, document: dict[str, Any]) -> AsyncIterator[House]:
     """An empty memory on a ledger of its own; the Postgres, once the document is made, is emptied for it."""
     assert document
-    home = tmp_path / "elsewhere"
-    home.mkdir()
-    if database.dialect == "sqlite":
-        shutil.copy(sqlite_template, home / "ledger.sqlite")
-    else:
+    if database.dialect != "sqlite":
         async with database.write() as connection:
             await connection.execute(text(f"TRUNCATE {', '.join(metadata.tables)}"))
-    async with opened(home, ledger_of(database)) as made:
+    async with opened(tmp_path / "elsewhere", ledger_of(database)) as made:
         yield made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Coroutine
@@ -16,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from langchain_core.messages import BaseMessage
 from test_branches import Chat
 
+from ledger_house import with_ledger
 from personaagent.graph.services import Services
 from personaagent.inputs import Feedback
 from personaagent.memory.forgetting import Selection
@@ -33,9 +35,9 @@ class Tree(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.home = Path(tempfile.mkdtemp())
+        self.home = Path(tempfile.mkdtemp(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")))
         models = ScriptedModels(agent=self.answer, tool_calling=False)
-        self.services = Services(Settings(home=self.home), models=models, embedder=HashEmbedder())
+        self.services = Services(Settings(home=with_ledger(self.home)), models=models, embedder=HashEmbedder())
         self.chat = Chat(self.services)
         self.before: dict[str, tuple[str, ...]] = {}  # of each question ever asked: the line before it
         self.ids: dict[str, str] = {}

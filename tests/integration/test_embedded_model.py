@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,13 @@ async def main():
 asyncio.run(main())
 """
 
+WAITING = """
+from personaagent.models.embedded import _runtime
+
+_runtime()
+print("libgomp" in open("/proc/self/maps").read())
+"""
+
 
 @pytest.fixture
 def models() -> ModelsFromSettings:
@@ -56,6 +64,18 @@ async def test_it_answers_and_its_usage_is_counted(models: ModelsFromSettings) -
     assert 10 < meter.by_role["agent"].input_tokens < 60
     assert 0 < meter.by_role["agent"].output_tokens <= 12
     assert not meter.estimated
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere llama.cpp has threads of another kind")
+@pytest.mark.parametrize(("chosen", "spins"), [(None, "0"), ("active", "30000000000")])
+def test_its_threads_sleep_while_they_wait_unless_the_operator_says_otherwise(chosen: str | None, spins: str) -> None:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    own = {"OMP_DISPLAY_ENV": "verbose"} | ({"OMP_WAIT_POLICY": chosen} if chosen else {})
+    ran = subprocess.run(
+        [sys.executable, "-c", WAITING], env=plain | own, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stdout == "True\n"
+    assert f"GOMP_SPINCOUNT = '{spins}'" in ran.stderr
 
 
 async def test_it_streams_in_parts_and_is_counted_once(models: ModelsFromSettings) -> None:

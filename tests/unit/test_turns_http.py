@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage
 
+from ledger_house import with_ledger
 from page_house import Browser, services_in
 from personaagent import PersonaAgent
 from personaagent.app.server.turns import MAX_WAITING, DecisionTooLate, Question, Turns
@@ -37,7 +38,7 @@ async def services(own_settings: Path) -> AsyncIterator[Services]:
 
 @asynccontextmanager
 async def opened(home: Path, models: ScriptedModels, **settings: Any) -> AsyncIterator[Services]:
-    made = Services(Settings(home=home, **settings), models=models, embedder=HashEmbedder())
+    made = Services(Settings(home=with_ledger(home), **settings), models=models, embedder=HashEmbedder())
     yield made
     await made.close()
 
