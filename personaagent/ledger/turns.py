@@ -8,9 +8,9 @@ from time import monotonic
 
 from sqlalchemy import BindParameter, Connection, bindparam, select
 
-from personaagent.ledger.branches import left
 from personaagent.ledger.database import Database
 from personaagent.ledger.facts import read_known
+from personaagent.ledger.interactions import left
 from personaagent.ledger.tables import persona_of, personas, pin_of, pins, users
 from personaagent.ledger.users import Grants, read_grants
 from personaagent.types import Fact, Path, Persona, Pin
