@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from personaagent.context import Context
 from personaagent.errors import SetupError
-from personaagent.graph.watch import Foreground
+from personaagent.foreground import Foreground
 from personaagent.head import Weighing
 from personaagent.inputs import check_user_id
 from personaagent.ledger.candidates import Candidates, Challengers, Critiques

@@ -84,7 +84,8 @@ class Interactions:
         """Store a turn like ``append``, unless one of its thread's newest is this one ``again``; tells what it ended.
 
         The same id with another answer is an answer made anew; other branches than the ``path`` are abandoned. A turn
-        comes after all that the user has, whatever the clock says. One transaction for all of it.
+        comes after all that the user has, and one with a path last in its thread, whatever the clock says. One
+        transaction for all of it.
         """
         row, mine = interaction_row(turn), {"user": turn.user_id}
 
@@ -95,7 +96,7 @@ class Interactions:
                 newest = [interaction_of(past) for past in found]
             stored, new = next((past for past in newest if again(past)), None), False
             if stored is None:
-                stored, new = put(connection, _coming_last(connection, row, newest))
+                stored, new = put(connection, _coming_last(connection, row, newest if path else ()))
                 if not new and stored.response != turn.response:
                     stored = renewed(connection, stored, turn)
                 newest = sorted([stored, *newest], key=lambda i: i.created_at, reverse=True) if new else newest

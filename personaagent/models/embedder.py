@@ -13,8 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from personaagent.errors import ModelDenied, ModelError, ModelOutputInvalid, ModelRefused, ModelUnreachable, SetupError
 from personaagent.extras import install
 from personaagent.ports import Embedder, Vectors
@@ -224,6 +222,8 @@ class EndpointEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one unit vector a text, shape (len(texts), dim)."""
+        import numpy as np
+
         if not texts:
             return np.empty((0, self.dim), np.float32)
         client = self._client or await asyncio.to_thread(self._open)

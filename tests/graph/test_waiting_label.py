@@ -56,7 +56,7 @@ async def test_feedback_that_finds_no_answer_is_told_in_the_next_turn_and_by_the
     with monkeypatch.context() as patch:
         patch.setattr(services.interactions, "feedback", fail)
         with pytest.raises(FeedbackWaits):
-            await services.episodic.label("ann", "nobody's", "tea", "correction")
+            await services.episodic.feedback("ann", "nobody's", Feedback(ground_truth="tea", source="correction"))
     bob, ann = [await PersonaAgent.over(services).user(user).ask("Which tea?") for user in ("bob", "ann")]
     assert bob.degraded == ()
     assert ann.degraded == ("feedback: 1 that waited for memory spoke of no answer that is there, and is dropped",)

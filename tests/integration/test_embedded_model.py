@@ -40,7 +40,7 @@ asyncio.run(main())
 """
 
 WAITING = """
-from personaagent.models.embedded import _runtime
+from personaagent.models.chat import _runtime
 
 _runtime()
 print("libgomp" in open("/proc/self/maps").read())

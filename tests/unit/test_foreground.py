@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from personaagent.graph import watch as module
-from personaagent.graph.watch import Foreground
+from personaagent import foreground as module
+from personaagent.foreground import Foreground
 
 
 class Crowded:

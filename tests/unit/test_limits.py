@@ -21,7 +21,8 @@ from personaagent.errors import (
     TooManyTurns,
     TooMuchFeedback,
 )
-from personaagent.graph.watch import Foreground, Watch
+from personaagent.foreground import Foreground
+from personaagent.graph.watch import Watch
 from personaagent.inputs import check_context
 from personaagent.limits import ALIGNMENT_S, MAKING_S, WAITING_S, Limiter, Rate, SharedRate
 from personaagent.settings import Settings

@@ -16,7 +16,8 @@ from langchain_core.messages import HumanMessage
 from structlog.contextvars import get_contextvars
 
 from personaagent.context import Context
-from personaagent.graph.watch import Foreground, Watch
+from personaagent.foreground import Foreground
+from personaagent.graph.watch import Watch
 from personaagent.limits import Limiter
 from personaagent.settings import Settings
 from personaagent.telemetry import bound, hashed_user, set_up_logs
