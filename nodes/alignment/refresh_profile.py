@@ -16,7 +16,7 @@ from personaagent.pace import Allowance
 from personaagent.state import AlignmentState
 from personaagent.types import Candidate, Critique
 
-READING = 10  # simulations that reading takes as long as, about: it is a long prompt, and a list is written of it
+READING = 16  # simulations that reading takes as long as, about: 85 s against 6 each for twelve labels on the 1.5b
 
 
 async def refresh_profile(
