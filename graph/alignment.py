@@ -15,6 +15,7 @@ from langgraph.runtime import Runtime
 from personaagent.context import Context
 from personaagent.graph.respond import answering
 from personaagent.graph.services import Services
+from personaagent.inputs import user_of
 from personaagent.labels.loss import TextLoss
 from personaagent.nodes.alignment.commit_persona import commit_persona
 from personaagent.nodes.alignment.critique import critique
@@ -33,6 +34,8 @@ from personaagent.persona.proposers.gradient import GradientProposer
 from personaagent.racing import Race
 from personaagent.simulation import Simulator
 from personaagent.state import AlignmentInput, AlignmentOutput, AlignmentState
+
+CALLS = 3  # of an epoch, by interaction that teaches: to answer it, to criticise that, and its share of the gradient
 
 
 def route_sample(state: AlignmentState) -> Literal["judge_challengers", "refresh_profile"]:
@@ -81,15 +84,19 @@ def build_alignment(services: Services) -> StateGraph[AlignmentState, Context, A
             return "commit_persona"
         return "critique" if drafts else "edit_persona"
 
-    def route_judge(state: AlignmentState, runtime: Runtime[Context]) -> Literal["simulate", "commit_persona"]:
-        """Another epoch, until one found something, had nothing new, or there have been ``align_epochs``."""
+    async def route_judge(state: AlignmentState, runtime: Runtime[Context]) -> Literal["simulate", "commit_persona"]:
+        """Another epoch, until one found something, had nothing new, or no other can be ended or proven."""
         if state["epoch"] >= runtime.context.align_epochs:
             return "commit_persona"
         if not runtime.context.align_gate:
             return "simulate"
         nothing_new = not state["candidates_judged"] and (state["epoch"] > 1 or gradient is None)
         found = state["incumbent"].verdict is not None or state["stopped"] or nothing_new
-        return "commit_persona" if found or not provable(state, settings.gate_confidence) else "simulate"
+        if found or not provable(state, settings.gate_confidence):
+            return "commit_persona"
+        room = await allowance.room(user_of(runtime), state["pace"], state["calls"])
+        wanted = CALLS * len(state["teach"]) + len(state["judge"])
+        return "commit_persona" if room.simulations < wanted else "simulate"
 
     simulator = Simulator(
         answering(services),

@@ -18,8 +18,6 @@ from personaagent.scheduling import taught_until
 from personaagent.state import AlignmentState
 from personaagent.types import Candidate, Verdict
 
-CALLS = 3  # of an epoch, by interaction that teaches: to answer it, to criticise that, and its share of the gradient
-
 
 async def judge_candidate(
     state: AlignmentState, runtime: Runtime[Context], *, race: Race, margin: float, confidence: float
@@ -63,9 +61,6 @@ async def judge_candidate(
     )
     await race.run(course, runners, runtime.stream_writer)
     await leave_out(race, course, runners, judge, margin, runtime.stream_writer)
-    if not course.stopped and turned["epoch"] < context.align_epochs:
-        room = await race.room(course)  # another epoch is begun only where it can be ended
-        course.stopped = room.bound if room.simulations < CALLS * len(teach) + len(judge) else ""
     return turned | _outcome(state, course, runners, margin)
 
 

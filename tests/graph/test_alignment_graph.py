@@ -410,6 +410,15 @@ async def test_the_outcome_says_that_the_version_before_was_rolled_back(build: B
     assert "(version 1: rolled back by the monitor: live loss 0.10 → 0.90)" in out["outcome"]
 
 
+async def test_no_epoch_begins_that_the_budget_could_not_end(build: Build) -> None:
+    services = build(persuadable(), align_calls=25)
+    await fill(services, ["rock", "jazz"] * 12)
+    out = await align(services, align_epochs=3, align_candidates=1)
+    judged = [c for c in out["rejected"] if c.verdict and not c.verdict.reason.startswith("refused")]
+    assert [(c.epoch, c.proposer) for c in judged] == [(1, "examples")]
+    assert out["outcome"] == "No change: one attempt, nothing better found"  # all labels judged: nothing was stopped
+
+
 async def test_the_proposers_take_turns_over_the_epochs(build: Build) -> None:
     services = build(persuadable())
     await fill(services, ["rock", "jazz"] * 12)
