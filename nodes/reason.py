@@ -35,6 +35,7 @@ from personaagent.turn import BREAKS_OFF, BROKEN_OFF, personalized, query_of, tu
 Weigh = Callable[[str, Where], Awaitable[Weights]]  # of the user, by their labels that are left
 _Ask = Callable[..., Awaitable[dict[str, Any]]]  # for an answer, from the number of steps
 Retrieve = Callable[[RespondState, Runtime[Context]], Awaitable[dict[str, Any]]]
+Reason = Retrieve
 NO_ANSWER = "I could not work out an answer to this. Please ask again, or ask in other words."
 BY_RULE = "forget-what-was-said"  # the id of a call that no model made
 NOT_FORGOTTEN = "Nothing was forgotten."
@@ -285,9 +286,6 @@ def _unanswered(state: RespondState, steps: int, why: str) -> dict[str, Any]:
         "steps": steps,
         "degraded": [*state.get("degraded", []), f"model: {why}"],
     }
-
-
-Reason = Callable[[RespondState, Runtime[Context]], Awaitable[dict[str, Any]]]
 
 
 async def stated_form(state: RespondState, runtime: Runtime[Context], *, reason: Reason) -> dict[str, Any]:

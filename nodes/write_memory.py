@@ -144,11 +144,11 @@ def _wished(state: AgentState) -> set[str]:
 
 def _spoken_of(state: AgentState, kept: Kept) -> Interaction | None:
     """The interaction that this turn may be a reaction to: the one right before it, which memory may not have."""
+    if kept.before is None or state.get("statement"):
+        return None
     messages = state["messages"]
     before = [m for m in messages[: turn_start(messages)] if isinstance(m, HumanMessage)]
-    if kept.before is None or state.get("statement") or not before:
-        return None if state.get("statement") else kept.before
-    asked = words_of(before[-1])
+    asked = words_of(before[-1]) if before else kept.before.query
     return kept.before if kept.before.query in (asked, storable_text(asked)) else None
 
 

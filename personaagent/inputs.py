@@ -86,6 +86,7 @@ def user_of(runtime: Any) -> str:
 
 MAX_LABEL_CHARS: Final = 32_000
 MAX_COMMENT_CHARS: Final = 2_000
+MAX_MATTER_CHARS: Final = 200  # in which a user names what is to be forgotten
 ACCEPTED: Final = 4  # a rating from here up makes the response the ground truth
 THUMBS: Final = {"up": 5, "down": 1}
 _TEXTS: Final = {"ground_truth": MAX_LABEL_CHARS, "rejected": MAX_LABEL_CHARS, "comment": MAX_COMMENT_CHARS}

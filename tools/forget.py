@@ -7,11 +7,11 @@ from typing import Final, Protocol, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from personaagent.inputs import MAX_MATTER_CHARS
 from personaagent.text import clean
 from personaagent.tools.spec import ToolCall, ToolSpec
 
 NAME: Final = "forget"
-MAX_MATTER_CHARS: Final = 200
 
 
 class Forgetting(Protocol):

@@ -10,11 +10,11 @@ import re
 from typing import Final
 
 from personaagent.errors import InputError
+from personaagent.inputs import MAX_MATTER_CHARS
 from personaagent.memory.index_common import stem
 from personaagent.text import CJK, clean, skeleton
 from personaagent.types import Interaction
 
-MAX_ABOUT_CHARS: Final = 200
 LANGUAGES: Final = (
     "english", "german", "french", "spanish", "italian", "portuguese", "dutch", "russian", "swedish", "danish",
     "norwegian", "finnish", "hungarian", "romanian", "turkish", "greek",
@@ -31,8 +31,8 @@ class About:
 
     def __init__(self, text: str) -> None:
         named = " ".join(clean(text).split())
-        if not named or len(named) > MAX_ABOUT_CHARS:
-            raise InputError(f"what to forget is named in 1 to {MAX_ABOUT_CHARS} characters, these are {len(named)}")
+        if not named or len(named) > MAX_MATTER_CHARS:
+            raise InputError(f"what to forget is named in 1 to {MAX_MATTER_CHARS} characters, these are {len(named)}")
         words = _words(_MINE.sub("", _folded(named)))
         self._joined = frozenset(skeleton(word) for word in words if _JOINED.search(word))
         spaced = [word for word in words if not _JOINED.search(word)]
@@ -45,7 +45,8 @@ class About:
     def __contains__(self, text: object) -> bool:
         """Whether the text has all of the words."""
         text = str(text)
-        if not all(word in skeleton(text) for word in self._joined):
+        folded = skeleton(text) if self._joined else ""
+        if not all(word in folded for word in self._joined):
             return False
         return not self._wanted or self._wanted <= {self._of(word) for word in set(_words(text))}
 

@@ -24,7 +24,7 @@ from personaagent.errors import (
 )
 from personaagent.models.card import FORMS, SPARED, VARYING, Cards, refusal
 from personaagent.models.meter import counting
-from personaagent.models.replies import CallFilter, ThinkingFilter, names_in, without_thinking
+from personaagent.models.replies import CallFilter, ThinkingFilter, answers_alone, names_in
 from personaagent.models.tokens import count_messages
 from personaagent.ports import Role
 from personaagent.text import one_line
@@ -65,11 +65,7 @@ class MeteredChat(ChatOpenAI):
         with counting(self.role, messages) as call, translated(self.where, self.model_name):
             result = await super()._agenerate(messages, *args, **kwargs)
             call.received(result.generations[0].message)
-            for generation in result.generations:
-                if isinstance(text := generation.message.content, str) and text:
-                    generation.message.content = without_thinking(text)
-                    generation.text = generation.message.text
-            return result
+            return answers_alone(result)
 
     async def _astream(
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any

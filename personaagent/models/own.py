@@ -26,7 +26,7 @@ from personaagent.errors import (
 from personaagent.models import constrained
 from personaagent.models.card import Card
 from personaagent.models.meter import counting
-from personaagent.models.replies import ThinkingFilter, without_thinking
+from personaagent.models.replies import ThinkingFilter, answers_alone
 from personaagent.ports import Embedder, Models, Role, Vectors
 from personaagent.settings import Settings
 from personaagent.text import one_line
@@ -147,11 +147,7 @@ class CountedChat(BaseChatModel):
         with counting(self.role, messages) as call, _named(self.called):
             result = await self.inner._agenerate(messages, stop, run_manager, **self._known(kwargs))
             call.received(result.generations[0].message)
-            for generation in result.generations:
-                if isinstance(text := generation.message.content, str) and text:
-                    generation.message.content = without_thinking(text)
-                    generation.text = generation.message.text
-            return result
+            return answers_alone(result)
 
     async def _astream(
         self,

@@ -19,6 +19,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
+from langchain_core.outputs import ChatResult
 
 MAX_CHARS: Final = 20_000
 MAX_CODE: Final = 4_000  # characters that are read as Python
@@ -463,6 +464,15 @@ def without_thinking(text: str) -> str:
     stream = ThinkingFilter()
     answer = stream.feed(text) + stream.end()
     return _UNOPENED.sub("", answer, count=1) if "</think>" in answer else answer
+
+
+def answers_alone(result: ChatResult) -> ChatResult:
+    """The result, its texts without thinking."""
+    for generation in result.generations:
+        if isinstance(text := generation.message.content, str) and text:
+            generation.message.content = without_thinking(text)
+            generation.text = generation.message.text
+    return result
 
 
 class ThinkingFilter:

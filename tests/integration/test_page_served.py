@@ -12,6 +12,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,28 @@ from stub_endpoint import endpoint, obliging
 
 COMMAND = str(Path(sys.executable).with_name("personaagent"))
 TOKEN = re.compile(r'name="token" value="([0-9a-f]{64})"')
+
+
+@contextmanager
+def serving(home: Path, base_url: str, *options: str, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``personaagent serve`` with these options over a model endpoint, and its URL, once it answers."""
+    process = subprocess.Popen(
+        [COMMAND, "serve", "--port", "0", *options, "--home", str(home)],
+        env=os.environ
+        | {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": base_url, "PERSONAAGENT_TOOL_CALLING": "off"}
+        | settings,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        url = next(line for line in process.stderr if line.startswith("http://127.0.0.1:")).split("/me")[0]
+        threading.Thread(target=process.stderr.read, daemon=True).start()  # or it blocks once the pipe is full
+        _await_up(url)
+        yield process, url
+    finally:
+        process.terminate()  # killed, it would leave its workers behind
+        process.wait(30)
 
 
 def sign_in(client: httpx.Client, user: str) -> httpx.Response:
@@ -92,40 +116,25 @@ def test_serve_by_workers_needs_an_index_that_they_share(tmp_path: Path) -> None
 
 
 def test_a_conversation_goes_on_whichever_worker_answers(tmp_path: Path) -> None:
-    with endpoint() as (base_url, seen):
-        settings = {
-            "OPENAI_API_KEY": "none",
-            "OPENAI_BASE_URL": base_url,
-            "QDRANT_URL": "http://127.0.0.1:9",  # nothing is recalled, and turns say so
-            "PERSONAAGENT_TOOL_CALLING": "off",
-        }
-        process = subprocess.Popen(
-            [COMMAND, "serve", "--port", "0", "--workers", "2", "--home", str(tmp_path)],
-            env=os.environ | settings,
-            stderr=subprocess.PIPE,
-            text=True,
+    nothing_recalled = "http://127.0.0.1:9"  # and turns say so
+    with (
+        endpoint() as (base_url, seen),
+        serving(tmp_path, base_url, "--workers", "2", QDRANT_URL=nothing_recalled) as (process, url),
+    ):
+        thread = ""
+        for n in range(8):
+            body = {"text": f"message {n}"} | ({"thread_id": thread} if thread else {})
+            told = httpx.post(f"{url}/api/v1/me/turns", json=body, headers={"X-User-Id": "ann"}, timeout=60).json()
+            thread = told["thread_id"]
+            assert told["interaction_id"] and told["answer"].startswith("You said:")
+            shown = [one["content"] for one in seen[-1]["messages"] if one["role"] == "user"]
+            assert shown[:-1] == [f"message {past}" for past in range(n)]
+        other = httpx.post(
+            f"{url}/api/v1/me/turns", json={"text": "hello", "thread_id": thread}, headers={"X-User-Id": "bob"}
         )
-        try:
-            assert process.stderr is not None
-            line = next(line for line in process.stderr if line.startswith("http://127.0.0.1:"))
-            url, thread = line.split("/me")[0], ""
-            _await_up(url)
-            for n in range(8):
-                body = {"text": f"message {n}"} | ({"thread_id": thread} if thread else {})
-                told = httpx.post(f"{url}/api/v1/me/turns", json=body, headers={"X-User-Id": "ann"}, timeout=60).json()
-                thread = told["thread_id"]
-                assert told["interaction_id"] and told["answer"].startswith("You said:")
-                shown = [one["content"] for one in seen[-1]["messages"] if one["role"] == "user"]
-                assert shown[:-1] == [f"message {past}" for past in range(n)]
-            other = httpx.post(
-                f"{url}/api/v1/me/turns", json={"text": "hello", "thread_id": thread}, headers={"X-User-Id": "bob"}
-            )
-            assert other.status_code == 200 and "message" not in str(seen[-1]["messages"][1:])
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
-        finally:
-            process.terminate()  # killed, it would leave its workers behind
-            process.wait(30)
+        assert other.status_code == 200 and "message" not in str(seen[-1]["messages"][1:])
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
 
 
 def remembering(body: dict[str, Any]) -> dict[str, Any]:
@@ -138,36 +147,20 @@ def remembering(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_decision_is_taken_by_whichever_worker_it_reaches(tmp_path: Path) -> None:
-    with endpoint(remembering) as (base_url, _):
-        settings = {
-            "OPENAI_API_KEY": "none",
-            "OPENAI_BASE_URL": base_url,
-            "QDRANT_URL": "http://127.0.0.1:9",
-            "PERSONAAGENT_TOOL_CALLING": "on",
-        }
-        process = subprocess.Popen(
-            [COMMAND, "serve", "--port", "0", "--workers", "2", "--home", str(tmp_path)],
-            env=os.environ | settings,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert process.stderr is not None
-            url = next(line for line in process.stderr if line.startswith("http://127.0.0.1:")).split("/me")[0]
-            threading.Thread(target=process.stderr.read, daemon=True).start()
-            _await_up(url)
-            turns, said = f"{url}/api/v1/me/turns", [f"I keep {n} bees" for n in range(2, 10)]
-            waiting = [httpx.post(turns, json={"text": text}, timeout=60).json() for text in said]
-            for turn in waiting:
-                assert [one["tool"] for one in turn["approvals"]] == ["remember"], turn
-                path, yes = f"{turns}/{turn['turn_id']}/decisions", {"decisions": [{"type": "accept"}]}
-                done = httpx.post(path, json=yes, timeout=60)
-                assert done.status_code == 200 and done.json()["answer"].startswith("Done:"), done.text
-            facts = httpx.get(f"{url}/api/v1/me/facts").json()["facts"]
-            assert [fact["text"] for fact in facts] == said
-        finally:
-            process.terminate()
-            process.wait(30)
+    shared = {"QDRANT_URL": "http://127.0.0.1:9", "PERSONAAGENT_TOOL_CALLING": "on"}
+    with (
+        endpoint(remembering) as (base_url, _),
+        serving(tmp_path, base_url, "--workers", "2", **shared) as (_process, url),
+    ):
+        turns, said = f"{url}/api/v1/me/turns", [f"I keep {n} bees" for n in range(2, 10)]
+        waiting = [httpx.post(turns, json={"text": text}, timeout=60).json() for text in said]
+        for turn in waiting:
+            assert [one["tool"] for one in turn["approvals"]] == ["remember"], turn
+            path, yes = f"{turns}/{turn['turn_id']}/decisions", {"decisions": [{"type": "accept"}]}
+            done = httpx.post(path, json=yes, timeout=60)
+            assert done.status_code == 200 and done.json()["answer"].startswith("Done:"), done.text
+        facts = httpx.get(f"{url}/api/v1/me/facts").json()["facts"]
+        assert [fact["text"] for fact in facts] == said
 
 
 @pytest.mark.server
@@ -178,68 +171,37 @@ async def test_many_users_on_two_workers_and_postgres_keep_their_own(
     users = [f"user{n}" for n in range(12)]
     settings = Settings(home=tmp_path)
     own = {user: keys.add(keys.path_of(settings), user)[0] for user in users}
-    with endpoint(seconds=0.05) as (base_url, _):
-        environment = {
-            "OPENAI_API_KEY": "none",
-            "OPENAI_BASE_URL": base_url,
-            "DATABASE_URL": ledger,
-            "QDRANT_URL": "http://127.0.0.1:9",
-            "PERSONAAGENT_AUTH": "api_key",
-            "PERSONAAGENT_TOOL_CALLING": "off",
-        }
-        process = subprocess.Popen(
-            [COMMAND, "serve", "--port", "0", "--workers", "2", "--home", str(tmp_path)],
-            env=os.environ | environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert process.stderr is not None
-            line = next(line for line in process.stderr if line.startswith("http://127.0.0.1:"))
-            threading.Thread(target=process.stderr.read, daemon=True).start()  # or it blocks once the pipe is full
-            url = line.split("/me")[0]
-            _await_up(url)
+    shared = {"DATABASE_URL": ledger, "QDRANT_URL": "http://127.0.0.1:9", "PERSONAAGENT_AUTH": "api_key"}
+    with (
+        endpoint(seconds=0.05) as (base_url, _),
+        serving(tmp_path, base_url, "--workers", "2", **shared) as (_process, url),
+    ):
 
-            async def talk(client: httpx.AsyncClient, user: str) -> None:
-                key, thread = {"Authorization": f"Bearer {own[user]}"}, "the same for all"
-                for n in range(3):
-                    body = {"text": f"{user} says {n}", "thread_id": thread}
-                    told = (await client.post("/api/v1/me/turns", json=body, headers=key)).json()
-                    assert told["answer"] == f"You said: {user} says {n}" and told["interaction_id"], told
-                found = (await client.get("/api/v1/me/memories", headers=key)).json()
-                assert [one["query"] for one in found["memories"]] == [f"{user} says {n}" for n in (2, 1, 0)]
+        async def talk(client: httpx.AsyncClient, user: str) -> None:
+            key, thread = {"Authorization": f"Bearer {own[user]}"}, "the same for all"
+            for n in range(3):
+                body = {"text": f"{user} says {n}", "thread_id": thread}
+                told = (await client.post("/api/v1/me/turns", json=body, headers=key)).json()
+                assert told["answer"] == f"You said: {user} says {n}" and told["interaction_id"], told
+            found = (await client.get("/api/v1/me/memories", headers=key)).json()
+            assert [one["query"] for one in found["memories"]] == [f"{user} says {n}" for n in (2, 1, 0)]
 
-            async with httpx.AsyncClient(base_url=url, timeout=120) as client:
-                await asyncio.gather(*(talk(client, user) for user in users))
-                assert (await client.get("/api/v1/me/memories")).status_code == 401
-        finally:
-            process.terminate()
-            process.wait(30)
+        async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+            await asyncio.gather(*(talk(client, user) for user in users))
+            assert (await client.get("/api/v1/me/memories")).status_code == 401
 
 
 def test_a_client_that_goes_stops_its_turn_and_the_stream_ends_with_the_server(tmp_path: Path) -> None:
-    with endpoint(seconds=3) as (base_url, seen):
-        process = subprocess.Popen(
-            [COMMAND, "serve", "--port", "0", "--home", str(tmp_path)],
-            env=os.environ
-            | {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": base_url, "PERSONAAGENT_TOOL_CALLING": "off"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert process.stderr is not None
-            url = next(line for line in process.stderr if line.startswith("http://127.0.0.1:")).split("/me")[0]
-            turns, memories = f"{url}/api/v1/me/turns", f"{url}/api/v1/me/memories"
-            assert httpx.post(turns, json={"text": "Hello"}, timeout=60).status_code == 200
-            for stream in (False, True):
-                with pytest.raises(httpx.ReadTimeout):
-                    httpx.post(turns, json={"text": "Which film?", "stream": stream}, timeout=2)
-            time.sleep(4)
-            assert len(seen) == 3 and httpx.get(memories).json()["count"] == 1
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
-        finally:
-            process.kill()
+    with endpoint(seconds=3) as (base_url, seen), serving(tmp_path, base_url) as (process, url):
+        turns, memories = f"{url}/api/v1/me/turns", f"{url}/api/v1/me/memories"
+        assert httpx.post(turns, json={"text": "Hello"}, timeout=60).status_code == 200
+        for stream in (False, True):
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(turns, json={"text": "Which film?", "stream": stream}, timeout=2)
+        time.sleep(4)
+        assert len(seen) == 3 and httpx.get(memories).json()["count"] == 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
 
 
 def _await_up(url: str) -> None:

@@ -137,6 +137,17 @@ async def test_what_a_refusal_only_mentions_is_not_left_out_for_good(said: objec
     assert not card.refused
 
 
+async def refused_with(said: str) -> tuple[int | None, Card]:
+    """The size that the error of a refused request names, and the card as it is then."""
+    with endpoint(lambda body: refusing(said)) as (url, _):
+        models = models_at(url)
+        with pytest.raises(ContextTooLong) as caught:
+            await (await models.chat("agent")).ainvoke([HumanMessage("word " * 2_000)])
+        card = await models.card("simulator")
+        await models.close()
+    return caught.value.limit, card
+
+
 @pytest.mark.parametrize(
     ("said", "limit"),
     [
@@ -159,13 +170,8 @@ async def test_what_a_refusal_only_mentions_is_not_left_out_for_good(said: objec
 )
 async def test_a_refused_context_names_its_size_and_is_remembered(said: str, limit: int | None) -> None:
     assert limit_in(said) == limit
-    with endpoint(lambda body: refusing(said)) as (url, _):
-        models = models_at(url)
-        with pytest.raises(ContextTooLong) as caught:
-            await (await models.chat("agent")).ainvoke([HumanMessage("word " * 2_000)])
-        card = await models.card("simulator")
-        await models.close()
-    assert caught.value.limit == limit
+    named, card = await refused_with(said)
+    assert named == limit
     assert card.context_from == "refusal"
     assert card.context == limit or 1_000 < (card.context or 0) < 2_000
 
@@ -181,13 +187,8 @@ async def test_a_refused_context_names_its_size_and_is_remembered(said: str, lim
     ],
 )
 async def test_a_limit_of_something_else_is_no_context(said: str) -> None:
-    with endpoint(lambda body: refusing(said)) as (url, _):
-        models = models_at(url)
-        with pytest.raises(ContextTooLong) as caught:
-            await (await models.chat("agent")).ainvoke([HumanMessage("word " * 2_000)])
-        card = await models.card("simulator")
-        await models.close()
-    assert (caught.value.limit, card.context) == (None, None)
+    named, card = await refused_with(said)
+    assert (named, card.context) == (None, None)
 
 
 @pytest.mark.parametrize(
